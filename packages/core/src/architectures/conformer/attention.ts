@@ -1,0 +1,153 @@
+import type { ConformerSpec } from "../../config/spec.ts";
+import type { Value } from "../../onnx/graph.ts";
+import {
+  add,
+  concat,
+  matMul,
+  mul,
+  range,
+  reshape,
+  reshapeTo,
+  sizeOf,
+  slice,
+  squeeze,
+  sub,
+  transpose,
+} from "../../onnx/ops.ts";
+import { linear, type Net, toRows, weight } from "../net.ts";
+import type { StepMasks } from "./masks.ts";
+
+/** Sizes every layer of one encoder call shares. */
+export interface AttentionInputs {
+  /** int64 `[1]` */
+  readonly numSteps: Value;
+  readonly masks: StepMasks;
+  /** Position rows `[2 · step, model]`; undefined for absolute positions. */
+  readonly positions: Value | undefined;
+}
+
+/**
+ * Self-attention of one layer on rows `[batch · step, model]` (NeMo `RelPositionMultiHeadAttention`,
+ * `RelPositionMultiHeadAttentionLongformer`, `MultiHeadAttention`, multi_head_attention.py).
+ */
+export function attention(net: Net, spec: ConformerSpec, prefix: string, rows: Value, inputs: AttentionInputs): Value {
+  const { g } = net;
+  const headSize = spec.modelSize / spec.numHeads;
+  const scale = 1 / Math.sqrt(headSize);
+  const heads = (x: Value) => reshapeTo(g, x, [-1, inputs.numSteps, spec.numHeads, headSize]);
+  const query = heads(linear(net, rows, `${prefix}.linear_q`, { scale }));
+  const key = transpose(g, heads(linear(net, rows, `${prefix}.linear_k`)), [0, 2, 3, 1]);
+  const value = transpose(g, heads(linear(net, rows, `${prefix}.linear_v`)), [0, 2, 1, 3]);
+  const plain = (q: Value) => transpose(g, q, [0, 2, 1, 3]);
+  const biased = (name: string) => plain(add(g, query, scaledBias(net, `${prefix}.${name}`, scale)));
+
+  let scores: Value;
+  if (inputs.positions === undefined) {
+    scores = matMul(g, plain(query), key);
+  } else {
+    const byPosition = positionScores(net, spec, prefix, biased("pos_bias_v"), inputs);
+    scores = add(g, matMul(g, biased("pos_bias_u"), key), byPosition);
+  }
+  scores = add(g, scores, inputs.masks.scoreBias);
+  const context =
+    spec.attention.globalTokens > 0
+      ? withGlobalTokens(net, spec, prefix, { rows, scores, query: plain(query), key, value, scale, inputs })
+      : matMul(g, g.op("Softmax", [scores], { axis: -1 }), value);
+  // NeMo zeroes the attention of padded queries; adding the output bias afterwards is its doing too.
+  const merged = mul(g, reshape(g, transpose(g, context, [0, 2, 1, 3]), [0, 0, spec.modelSize]), inputs.masks.valid);
+  return linear(net, toRows(net, merged, spec.modelSize), `${prefix}.linear_out`);
+}
+
+/** `pos_bias_u` or `pos_bias_v` times the scale of the queries, `[head, 1-step broadcast, headSize]`. */
+function scaledBias(net: Net, name: string, scale: number): Value {
+  return mul(net.g, weight(net, name), net.g.number(scale));
+}
+
+/** The relative-position half of the scores, `[batch, head, query, key]`. */
+function positionScores(net: Net, spec: ConformerSpec, prefix: string, query: Value, inputs: AttentionInputs): Value {
+  const { g } = net;
+  const headSize = spec.modelSize / spec.numHeads;
+  const projected = reshape(
+    g,
+    linear({ ...net, precision: "float32" }, inputs.positions as Value, `${prefix}.linear_pos`),
+    [1, -1, spec.numHeads, headSize],
+  );
+  const raw = matMul(g, query, transpose(g, projected, [0, 2, 3, 1]));
+  return relativeShift(net, raw, inputs.numSteps);
+}
+
+/**
+ * `[batch, head, query, 2 · step]` by distance → `[batch, head, query, key]`.
+ *
+ * Score (i, j) stands in column `step - 1 - i + j`, which is position `i · (2 · step - 1) + step - 1 + j` of the
+ * flattened matrix: cutting `step - 1` off the front and one off the end leaves rows one shorter, aligned by key.
+ */
+function relativeShift(net: Net, raw: Value, numSteps: Value): Value {
+  const { g } = net;
+  const flat = reshape(g, raw, [0, 0, -1]);
+  const one = g.ints([1]);
+  const cut = slice(g, flat, 2, sub(g, numSteps, one), -1);
+  const width = sub(g, add(g, numSteps, numSteps), one);
+  const aligned = g.op("Reshape", [cut, concat(g, [g.ints([0, 0]), numSteps, width], 0)]);
+  return slice(g, aligned, 3, 0, numSteps);
+}
+
+interface GlobalParts {
+  readonly rows: Value;
+  readonly scores: Value;
+  readonly query: Value;
+  readonly key: Value;
+  readonly value: Value;
+  readonly scale: number;
+  readonly inputs: AttentionInputs;
+}
+
+/**
+ * Longformer's global tokens: every query sees them besides its band (a global key inside the band counts twice), and
+ * they themselves attend to every step.
+ */
+function withGlobalTokens(net: Net, spec: ConformerSpec, prefix: string, p: GlobalParts): Value {
+  const { g } = net;
+  const { globalTokens, globalTokensSpacing, globalAttnSeparate } = spec.attention;
+  const headSize = spec.modelSize / spec.numHeads;
+  const heads = (name: string, scale: number) =>
+    reshapeTo(g, linear(net, p.rows, `${prefix}.${name}`, { scale }), [-1, p.inputs.numSteps, spec.numHeads, headSize]);
+  const query = globalAttnSeparate ? transpose(g, heads("global_q", p.scale), [0, 2, 1, 3]) : p.query;
+  const key = globalAttnSeparate ? transpose(g, heads("global_k", 1), [0, 2, 3, 1]) : p.key;
+  const value = globalAttnSeparate ? transpose(g, heads("global_v", 1), [0, 2, 1, 3]) : p.value;
+
+  const indices = globalIndices(net, p.inputs.numSteps, globalTokens, globalTokensSpacing);
+  const globalKeys = g.op("Gather", [key, indices], { axis: 3 });
+  const globalScores = matMul(g, query, globalKeys);
+  const all = g.op("Softmax", [concat(g, [globalScores, p.scores], 3)], { axis: -1 });
+  const numGlobal = sizeOf(g, globalKeys, 3);
+  // The values of global keys are the ordinary ones, even where the projections are separate (NeMo passes `value=v`).
+  const fromGlobal = matMul(g, slice(g, all, 3, 0, numGlobal), g.op("Gather", [p.value, indices], { axis: 2 }));
+  const fromBand = matMul(g, slice(g, all, 3, numGlobal, add(g, numGlobal, p.inputs.numSteps)), p.value);
+  const local = add(g, fromGlobal, fromBand);
+
+  const ownScores = add(g, matMul(g, g.op("Gather", [query, indices], { axis: 2 }), key), keyBias(net, p.inputs));
+  const own = matMul(g, g.op("Softmax", [ownScores], { axis: -1 }), value);
+  const rows = transpose(g, local, [2, 0, 1, 3]);
+  const replaced = g.op("ScatterND", [
+    rows,
+    g.op("Unsqueeze", [indices, g.ints([1])]),
+    transpose(g, own, [2, 0, 1, 3]),
+  ]);
+  return transpose(g, replaced, [1, 2, 0, 3]);
+}
+
+/** Steps `0, s, 2s, …` that exist, as int64 `[global]`. */
+function globalIndices(net: Net, numSteps: Value, count: number, spacing: number): Value {
+  const { g } = net;
+  const end = g.op("Min", [numSteps, g.ints([count * spacing])]);
+  const number = g.op("Div", [add(g, end, g.ints([spacing - 1])), g.ints([spacing])]);
+  return mul(g, range(g, number), g.ints([spacing]));
+}
+
+/** Bias that hides padded keys only: `[batch, 1, 1, key]`. */
+function keyBias(net: Net, inputs: AttentionInputs): Value {
+  const { g } = net;
+  const invalid = sub(g, g.number(1), squeeze(g, inputs.masks.valid, [2]));
+  return g.op("Unsqueeze", [mul(g, invalid, g.number(-1e4)), g.ints([1, 2])]);
+}

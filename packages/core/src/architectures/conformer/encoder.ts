@@ -1,0 +1,120 @@
+import type { ConformerSpec } from "../../config/spec.ts";
+import type { Value } from "../../onnx/graph.ts";
+import { add, reshapeTo, silu, sizeOf, transpose } from "../../onnx/ops.ts";
+import { linear, type Net, normalize, toRows } from "../net.ts";
+import { type AttentionInputs, attention } from "./attention.ts";
+import { convolution } from "./convolution.ts";
+import { stepMasks } from "./masks.ts";
+import { absolutePositions, localPositions, relativePositions } from "./positions.ts";
+import { reduceSteps, type Sequence, subsample } from "./subsampling.ts";
+
+/** Inputs of an offline Conformer: features `[batch, mel, frame]`, lengths `[batch]`, attention context `[2]` or `[3]`. */
+export interface ConformerInputs {
+  readonly features: Value;
+  readonly lengths: Value;
+  /** Undefined for full attention. */
+  readonly context: Value | undefined;
+}
+
+/**
+ * The whole encoder, offline: `[batch, mel, frame]` → `[batch, model, step]`
+ * (NeMo `ConformerEncoder.forward_internal`, conformer_encoder.py).
+ */
+export function conformerEncoder(
+  net: Net,
+  spec: ConformerSpec,
+  inputs: ConformerInputs,
+): { encoded: Value; lengths: Value } {
+  const { g } = net;
+  const frames = transpose(g, inputs.features, [0, 2, 1]);
+  const scale = spec.xscaling ? Math.sqrt(spec.modelSize) : 1;
+  let sequence = g.scope("pre_encode", () =>
+    subsample(net, spec.subsampling, { x: frames, lengths: inputs.lengths }, spec.numMels, scale),
+  );
+  if (spec.attention.kind === "abs_pos") {
+    const positions = absolutePositions(g, sizeOf(g, sequence.x, 1), spec.modelSize);
+    sequence = { ...sequence, x: add(g, sequence.x, positions) };
+  }
+  let shared = attentionInputs(net, spec, sequence, inputs.context);
+  let rows = toRows(net, sequence.x, spec.modelSize);
+  for (let i = 0; i < spec.numLayers; i++) {
+    rows = g.scope(`layers.${i}`, () => layer(net, spec, `encoder.layers.${i}`, rows, shared));
+    if (spec.reduction?.position === i) {
+      sequence = reduced(net, spec, {
+        x: unrow(net, rows, shared.numSteps, spec.modelSize),
+        lengths: sequence.lengths,
+      });
+      shared = attentionInputs(net, spec, sequence, inputs.context);
+      rows = toRows(net, sequence.x, spec.modelSize);
+    }
+  }
+  const size = spec.outSize ?? spec.modelSize;
+  if (spec.outSize !== undefined) rows = linear(net, rows, "encoder.out_proj");
+  sequence = { x: unrow(net, rows, shared.numSteps, size), lengths: sequence.lengths };
+  if (spec.reduction?.position === -1) sequence = reduced(net, spec, sequence);
+  return { encoded: transpose(g, sequence.x, [0, 2, 1]), lengths: sequence.lengths };
+}
+
+/** One `ConformerLayer` on rows `[batch · step, model]`. */
+function layer(net: Net, spec: ConformerSpec, prefix: string, input: Value, shared: AttentionInputs): Value {
+  const { g } = net;
+  let x = add(
+    g,
+    input,
+    g.scope("feed_forward1", () => feedForward(net, prefix, "feed_forward1", input)),
+  );
+  const attended = normalize(net, x, `${prefix}.norm_self_att`);
+  x = add(
+    g,
+    x,
+    g.scope("self_attn", () => attention(net, spec, `${prefix}.self_attn`, attended, shared)),
+  );
+  const convolved = normalize(net, x, `${prefix}.norm_conv`);
+  x = add(
+    g,
+    x,
+    g.scope("conv", () => convolution(net, spec, `${prefix}.conv`, convolved, shared)),
+  );
+  x = add(
+    g,
+    x,
+    g.scope("feed_forward2", () => feedForward(net, prefix, "feed_forward2", x)),
+  );
+  return normalize(net, x, `${prefix}.norm_out`);
+}
+
+/** Half a feed-forward step, as the Macaron pair of a layer adds it. */
+function feedForward(net: Net, prefix: string, name: string, x: Value): Value {
+  const normed = normalize(net, x, `${prefix}.norm_${name}`);
+  const hidden = silu(net.g, linear(net, normed, `${prefix}.${name}.linear1`));
+  return linear(net, hidden, `${prefix}.${name}.linear2`, { scale: 0.5 });
+}
+
+/** Masks and positions for the steps of a sequence. */
+function attentionInputs(
+  net: Net,
+  spec: ConformerSpec,
+  sequence: Sequence,
+  context: Value | undefined,
+): AttentionInputs {
+  const { g } = net;
+  const numSteps = sizeOf(g, sequence.x, 1);
+  const { kind, style, contexts } = spec.attention;
+  const maskStyle = kind === "rel_pos_local_attn" ? "regular" : style;
+  const masks = stepMasks(g, maskStyle, numSteps, sequence.lengths, context);
+  const positions = {
+    rel_pos: () => relativePositions(g, numSteps, numSteps, spec.modelSize),
+    rel_pos_local_attn: () => localPositions(g, numSteps, contexts[0].left, contexts[0].right, spec.modelSize),
+    abs_pos: () => undefined,
+  }[kind]();
+  return { numSteps, masks, positions };
+}
+
+function reduced(net: Net, spec: ConformerSpec, sequence: Sequence): Sequence {
+  const reduction = spec.reduction as NonNullable<ConformerSpec["reduction"]>;
+  return net.g.scope("reduction", () => reduceSteps(net, reduction.kind, reduction.factor, sequence, spec.modelSize));
+}
+
+/** `[batch · step, size]` → `[batch, step, size]`. */
+const unrow = (net: Net, rows: Value, numSteps: Value, size: number): Value =>
+  reshapeTo(net.g, rows, [-1, numSteps, size]);

@@ -1,0 +1,72 @@
+import type { ConformerSpec } from "../../config/spec.ts";
+import type { GraphBuilder, Value } from "../../onnx/graph.ts";
+import { add, cast, div, range, slice, sub, unsqueeze } from "../../onnx/ops.ts";
+
+/** What is added to a score that must not count; softmax turns it into an exact zero. */
+const MASKED = -1e4;
+
+/** Larger than any number of steps. */
+const UNLIMITED = 1e6;
+
+/** Which steps count, for one batch. */
+export interface StepMasks {
+  /** 1 for valid steps, 0 beyond: float32 `[batch, step, 1]`. */
+  readonly valid: Value;
+  /** Added to attention scores: float32, broadcasts to `[batch, head, query, key]`. */
+  readonly scoreBias: Value;
+}
+
+/**
+ * Masks from lengths and attention context (NeMo `ConformerEncoder._create_masks`).
+ * @param context int64 `[2]` (`[3]` for `chunked_limited_with_rc`) as in `att_context_size`; undefined for full attention
+ */
+export function stepMasks(
+  g: GraphBuilder,
+  style: ConformerSpec["attention"]["style"],
+  numSteps: Value,
+  lengths: Value,
+  context: Value | undefined,
+): StepMasks {
+  const steps = range(g, numSteps);
+  const isValid = g.op("Less", [unsqueeze(g, steps, [0]), unsqueeze(g, lengths, [1])]);
+  const keyBias = unsqueeze(g, g.op("Where", [isValid, g.number(0), g.number(MASKED)]), [1, 2]);
+  const valid = unsqueeze(g, cast(g, isValid, "float32"), [2]);
+  if (context === undefined) return { valid, scoreBias: keyBias };
+  const query = unsqueeze(g, steps, [1]);
+  const key = unsqueeze(g, steps, [0]);
+  const isVisible = visible(g, style, query, key, context);
+  return { valid, scoreBias: add(g, keyBias, g.op("Where", [isVisible, g.number(0), g.number(MASKED)])) };
+}
+
+/** Whether query step `query` sees key step `key`: bool `[query, key]`. */
+function visible(
+  g: GraphBuilder,
+  style: ConformerSpec["attention"]["style"],
+  query: Value,
+  key: Value,
+  context: Value,
+): Value {
+  const part = (i: number) => slice(g, context, 0, i, i + 1);
+  const between = (x: Value, low: Value, high: Value) =>
+    g.op("And", [g.op("LessOrEqual", [low, x]), g.op("LessOrEqual", [x, high])]);
+  const zero = g.ints([0]);
+  const unlimitedIfNegative = (x: Value) => g.op("Where", [g.op("Less", [x, zero]), g.ints([UNLIMITED]), x]);
+  const behind = sub(g, query, key);
+  const left = unlimitedIfNegative(part(0));
+  if (style === "regular") {
+    return between(behind, g.op("Neg", [unlimitedIfNegative(part(1))]), left);
+  }
+  if (style === "chunked_limited_with_rc") {
+    const chunk = g.op("Where", [g.op("Less", [part(1), zero]), g.ints([UNLIMITED]), part(1)]);
+    const first = g.op("Mul", [div(g, query, chunk), chunk]);
+    const last = add(g, first, add(g, sub(g, chunk, g.ints([1])), unlimitedIfNegative(part(2))));
+    return between(key, sub(g, first, left), last);
+  }
+  // chunked_limited: whole chunks of right + 1 steps; an unlimited right context leaves only the left limit.
+  const right = part(1);
+  const chunk = add(g, g.op("Max", [right, zero]), g.ints([1]));
+  const behindChunks = sub(g, div(g, query, chunk), div(g, key, chunk));
+  const chunked = between(behindChunks, zero, div(g, left, chunk));
+  const leftOnly = g.op("LessOrEqual", [behind, left]);
+  return g.op("Where", [g.op("Less", [right, zero]), leftOnly, chunked]);
+}

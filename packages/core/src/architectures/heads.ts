@@ -1,0 +1,177 @@
+import type { ClassifierSpec, CtcSpec, TransducerSpec } from "../config/spec.ts";
+import { float, type Value } from "../onnx/graph.ts";
+import {
+  add,
+  concat,
+  mul,
+  reshape,
+  reshapeTo,
+  sizeOf,
+  slice,
+  squeeze,
+  TO_END,
+  transpose,
+  unsqueeze,
+} from "../onnx/ops.ts";
+import { derived, linear, type Net, weight } from "./net.ts";
+
+/** Heads are small and sensitive: they stay in float32 whatever the encoder's precision. */
+const exact = (net: Net): Net => ({ ...net, precision: "float32" });
+
+/** `[batch, model, step]` → log-probabilities `[batch, step, class]`, blank last (NeMo `ConvASRDecoder`). */
+export function ctcHead(net: Net, spec: CtcSpec, encoded: Value): Value {
+  const logits = perStep(net, encoded, `${spec.prefix}decoder_layers.0`, 1 / spec.temperature);
+  return net.g.op("LogSoftmax", [logits], { axis: -1 });
+}
+
+/** `[batch, model, step]` → the joint network's view of every step, `[batch, step, joint]` (NeMo `RNNTJoint.enc`). */
+export function encoderProjection(net: Net, encoded: Value): Value {
+  return perStep(net, encoded, "joint.enc", 1);
+}
+
+/** A linear layer on every step: `[batch, in, step]` → `[batch, step, out]`. */
+function perStep(net: Net, encoded: Value, prefix: string, scale: number): Value {
+  const { g, w } = net;
+  const [numOut, numIn] = w.dims(`${prefix}.weight`);
+  const rows = reshape(g, transpose(g, encoded, [0, 2, 1]), [-1, numIn]);
+  return reshapeTo(g, linear(exact(net), rows, prefix, { scale }), [
+    sizeOf(g, encoded, 0),
+    sizeOf(g, encoded, 2),
+    numOut,
+  ]);
+}
+
+/** What one advance of a prediction network reads and gives. */
+export interface PredictionStep {
+  /** `[row, hidden]` */
+  readonly output: Value;
+  readonly states: readonly Value[];
+}
+
+/**
+ * One step of a prediction network: tokens int32 `[row]` and its states → output and next states.
+ *
+ * States: LSTM h and c `[layer, row, hidden]` (NeMo `RNNTDecoder`); for the stateless network the previous labels as
+ * float32 `[1, row, context - 1]` (NeMo `StatelessTransducerDecoder`), so that all states are float rows.
+ */
+export function predictionStep(
+  net: Net,
+  spec: TransducerSpec,
+  tokens: Value,
+  states: readonly Value[],
+): PredictionStep {
+  return spec.prediction.kind === "lstm"
+    ? lstmStep(net, spec, tokens, states)
+    : statelessStep(net, spec, tokens, states);
+}
+
+function lstmStep(net: Net, spec: TransducerSpec, tokens: Value, [h, c]: readonly Value[]): PredictionStep {
+  const { g } = net;
+  const prediction = spec.prediction as Extract<TransducerSpec["prediction"], { kind: "lstm" }>;
+  let x = g.op("Gather", [embedding(net, spec, prediction), tokens], { axis: 0 });
+  const nextH: Value[] = [];
+  const nextC: Value[] = [];
+  for (let layer = 0; layer < prediction.numLayers; layer++) {
+    const pick = (states: Value) => squeeze(g, slice(g, states, 0, layer, layer + 1), [0]);
+    const cell = g.scope(`lstm.${layer}`, () => lstmCell(net, layer, x, pick(h), pick(c)));
+    x = cell.h;
+    nextH.push(unsqueeze(g, cell.h, [0]));
+    nextC.push(unsqueeze(g, cell.c, [0]));
+  }
+  return { output: x, states: [concat(g, nextH, 0), concat(g, nextC, 0)] };
+}
+
+/** The embedding with a row for blank, which is zero where the checkpoint has none (`blank_as_pad: false`). */
+function embedding(net: Net, spec: TransducerSpec, prediction: { embeddingSize: number; hasBlankRow: boolean }): Value {
+  const name = "decoder.prediction.embed.weight";
+  if (prediction.hasBlankRow) return weight(net, name);
+  const dims = [spec.vocabularySize + 1, prediction.embeddingSize];
+  return derived(net, `${name}:padded`, dims, async () => {
+    const padded = new Float32Array(dims[0] * dims[1]);
+    padded.set(await net.w.read(name));
+    return padded;
+  });
+}
+
+/** One LSTM cell; torch orders the gates input, forget, cell, output. */
+function lstmCell(net: Net, layer: number, x: Value, h: Value, c: Value): { h: Value; c: Value } {
+  const { g, w } = net;
+  const name = (part: string) => `decoder.prediction.dec_rnn.lstm.${part}_l${layer}`;
+  const bias = derived(net, `${name("bias")}:sum`, w.dims(name("bias_ih")), async () => {
+    const other = await w.read(name("bias_hh"));
+    return (await w.read(name("bias_ih"))).map((v, i) => v + other[i]);
+  });
+  const fromInput = g.op("Gemm", [x, weight(net, name("weight_ih")), bias], { transB: 1 });
+  const gates = g.op("Gemm", [h, weight(net, name("weight_hh")), fromInput], { transB: 1 });
+  const [input, forget, cell, output] = g.ops("Split", [gates], 4, { axis: 1 });
+  const sigmoid = (v: Value) => g.op("Sigmoid", [v]);
+  const nextC = add(g, mul(g, sigmoid(forget), c), mul(g, sigmoid(input), g.op("Tanh", [cell])));
+  const hidden = mul(g, sigmoid(output), g.op("Tanh", [nextC]));
+  const projected = w.has(name("weight_hr"))
+    ? g.op("Gemm", [hidden, weight(net, name("weight_hr"))], { transB: 1 })
+    : hidden;
+  return { h: projected, c: nextC };
+}
+
+function statelessStep(net: Net, spec: TransducerSpec, tokens: Value, states: readonly Value[]): PredictionStep {
+  const { g } = net;
+  const prediction = spec.prediction as Extract<TransducerSpec["prediction"], { kind: "stateless" }>;
+  const newest = g.op("Cast", [unsqueeze(g, tokens, [1])], { to: 1 });
+  const history = states.length > 0 ? concat(g, [squeeze(g, states[0], [0]), newest], 1) : newest;
+  const labels = g.op("Cast", [history], { to: 7 });
+  const parts = Array.from({ length: prediction.contextSize }, (_, i) => {
+    const at = prediction.contextSize - 1 - i;
+    const label = squeeze(g, slice(g, labels, 1, at, at + 1), [1]);
+    return g.op("Gather", [weight(net, `decoder.prediction.embeds.${i}.weight`), label], { axis: 0 });
+  });
+  const joined = parts.length === 1 ? parts[0] : concat(g, parts, 1);
+  const output = prediction.layerNorm ? plainLayerNorm(net, joined, prediction.hiddenSize) : joined;
+  const next = states.length > 0 ? [unsqueeze(g, slice(g, history, 1, 1, TO_END), [0])] : [];
+  return { output, states: next };
+}
+
+/** Layer norm without parameters. */
+function plainLayerNorm(net: Net, x: Value, size: number): Value {
+  const { g } = net;
+  const ones = g.table(`ones/${size}`, [size], () => new Float32Array(size).fill(1));
+  return g.op("LayerNormalization", [x, ones], { axis: -1, epsilon: float(1e-5) });
+}
+
+/** The joint network's view of a prediction, `[row, joint]` (NeMo `RNNTJoint.pred`). */
+export function predictionProjection(net: Net, output: Value): Value {
+  return linear(exact(net), output, "joint.pred");
+}
+
+/** Both views `[row, joint]` → raw scores `[row, output]`: tokens, blank, durations (NeMo `RNNTJoint.joint_net`). */
+export function jointOutput(net: Net, spec: TransducerSpec, encoder: Value, prediction: Value): Value {
+  const { g } = net;
+  const activation = { relu: "Relu", sigmoid: "Sigmoid", tanh: "Tanh" }[spec.joint.activation];
+  return linear(exact(net), g.op(activation, [add(g, encoder, prediction)]), spec.joint.outputPrefix);
+}
+
+const ACTIVATION_OPS: Partial<Record<ClassifierSpec["activation"], string>> = {
+  relu: "Relu",
+  tanh: "Tanh",
+  sigmoid: "Sigmoid",
+};
+
+/**
+ * `[batch, model, step]` → logits: `[batch, class]` pooled over all steps (NeMo `ConvASRDecoderClassification`) or
+ * `[batch, step, class]` (`MultiLayerPerceptron` on every step).
+ */
+export function classifierHead(net: Net, spec: ClassifierSpec, encoded: Value): Value {
+  const { g } = net;
+  if (spec.kind === "pooled") {
+    const op = spec.pooling === "avg" ? "GlobalAveragePool" : "GlobalMaxPool";
+    return linear(exact(net), squeeze(g, g.op(op, [encoded]), [2]), `${spec.prefix}decoder_layers.0`);
+  }
+  let x = encoded;
+  spec.layers.forEach((name, i) => {
+    const isFirst = i === 0;
+    const stepMajor = isFirst ? x : transpose(g, x, [0, 2, 1]);
+    x = perStep(net, stepMajor, `${spec.prefix}${name}`, 1);
+    const activation = ACTIVATION_OPS[spec.activation];
+    if (i < spec.layers.length - 1 && activation) x = g.op(activation, [x]);
+  });
+  return spec.logSoftmax ? g.op("LogSoftmax", [x], { axis: -1 }) : x;
+}

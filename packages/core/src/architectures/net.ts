@@ -1,0 +1,113 @@
+import type { Checkpoint } from "../checkpoint/checkpoint.ts";
+import { SpeechError } from "../errors.ts";
+import { bytesOf, float, type GraphBuilder, type Value } from "../onnx/graph.ts";
+import { reshape } from "../onnx/ops.ts";
+import { numElements } from "../tensor.ts";
+import { int8Linear } from "./int8.ts";
+
+/** The tensors of a checkpoint as an architecture sees them: by name, read when the graph is written. */
+export interface Weights {
+  has(name: string): boolean;
+  /** @throws SpeechError `MODEL_INVALID` when there is no such tensor. */
+  dims(name: string): readonly number[];
+  read(name: string): Promise<Float32Array>;
+  /** Position of the tensor's bytes in the checkpoint's file when they are contiguous float32 there. */
+  offsetBytes(name: string): number | undefined;
+}
+
+/** How matrix products are computed. */
+export type Precision = "float32" | "int8";
+
+/** What every part of an architecture needs to add itself to a graph. */
+export interface Net {
+  readonly g: GraphBuilder;
+  readonly w: Weights;
+  readonly precision: Precision;
+  /** Rows that were quantised already, by the value they came from: products of one input share the work. */
+  readonly quantized: Map<Value, { readonly rows: Value; readonly zero: Value; readonly scale: Value }>;
+}
+
+/** A fresh `Net` around a graph. */
+export function createNet(g: GraphBuilder, w: Weights, precision: Precision = "float32"): Net {
+  return { g, w, precision, quantized: new Map() };
+}
+
+/** The weights of an opened checkpoint. */
+export function checkpointWeights(checkpoint: Checkpoint): Weights {
+  const info = (name: string) => {
+    const found = checkpoint.tensors.get(name);
+    if (!found) {
+      throw new SpeechError(
+        "MODEL_INVALID",
+        `${checkpoint.name}: expected a tensor \`${name}\`, got none of that name. The checkpoint is incomplete or of another class.`,
+      );
+    }
+    return found;
+  };
+  return {
+    has: (name) => checkpoint.tensors.has(name),
+    dims: (name) => info(name).dims,
+    read: (name) => checkpoint.readFloat32(name),
+    offsetBytes: (name) => {
+      const t = info(name);
+      return t.type === "float32" && t.isContiguous ? t.offsetBytes : undefined;
+    },
+  };
+}
+
+/** A tensor of the checkpoint as a constant of the graph, optionally under other axes (the same elements). */
+export function weight({ g, w }: Net, name: string, dims: readonly number[] = w.dims(name)): Value {
+  if (numElements(dims) !== numElements(w.dims(name))) {
+    throw new SpeechError(
+      "MODEL_INVALID",
+      `tensor \`${name}\`: expected shape [${dims.join(", ")}], got [${w.dims(name).join(", ")}]. The configuration does not fit the weights.`,
+    );
+  }
+  return g.initializer({
+    name: dims.length === w.dims(name).length ? name : `${name}:${dims.join("x")}`,
+    type: "float32",
+    dims,
+    bytes: async () => bytesOf(await w.read(name)),
+    checkpointOffsetBytes: w.offsetBytes(name),
+  });
+}
+
+/** A constant computed from tensors of the checkpoint. */
+export function derived({ g }: Net, name: string, dims: readonly number[], values: () => Promise<Float32Array>): Value {
+  return g.initializer({ name, type: "float32", dims, bytes: async () => bytesOf(await values()) });
+}
+
+/**
+ * `scale · (x · Wᵀ + b)` for rows `[row, in]` and torch's `[out, in]` weights; a convolution of kernel 1 is the same thing.
+ *
+ * The weight stays as the checkpoint has it (`transB`), and the factor is the operator's own `alpha` and `beta`, so that
+ * exporting copies bytes and computes nothing.
+ */
+export function linear(
+  net: Net,
+  x: Value,
+  prefix: string,
+  options: { scale?: number; sizes?: [number, number] } = {},
+): Value {
+  const { g, w } = net;
+  const [numOut, numIn] = options.sizes ?? [
+    w.dims(`${prefix}.weight`)[0],
+    numElements(w.dims(`${prefix}.weight`).slice(1)),
+  ];
+  const bias = w.has(`${prefix}.bias`) ? `${prefix}.bias` : undefined;
+  if (net.precision === "int8") return int8Linear(net, x, prefix, { numIn, numOut, bias, scale: options.scale ?? 1 });
+  const scale = float(options.scale ?? 1);
+  const inputs = [x, weight(net, `${prefix}.weight`, [numOut, numIn]), ...(bias ? [weight(net, bias)] : [])];
+  return g.op("Gemm", inputs, { transB: 1, alpha: scale, beta: scale });
+}
+
+/** Layer normalisation with the affine parameters of a checkpoint. */
+export function normalize(net: Net, x: Value, prefix: string): Value {
+  return net.g.op("LayerNormalization", [x, weight(net, `${prefix}.weight`), weight(net, `${prefix}.bias`)], {
+    axis: -1,
+    epsilon: float(1e-5),
+  });
+}
+
+/** `[batch, step, model]` → `[batch · step, model]`. */
+export const toRows = ({ g }: Net, x: Value, size: number): Value => reshape(g, x, [-1, size]);
