@@ -1,8 +1,13 @@
 import { isSpeechError, SpeechError } from "./errors.ts";
 import type { Tensor, TensorData, TensorType } from "./tensor.ts";
 
-/** A graph to load: ONNX bytes, or a path where the platform has files (external data is then found beside it). */
-export type GraphLocation = { readonly bytes: Uint8Array } | { readonly path: string };
+/**
+ * A graph to load: ONNX bytes, or a path where the platform has files. External data is found beside the path, or in
+ * `externalDataFolder` where the platform has files (ONNX Runtime refuses data outside of that folder).
+ */
+export type GraphLocation =
+  | { readonly bytes: Uint8Array; readonly externalDataFolder?: string }
+  | { readonly path: string; readonly externalDataFolder?: string };
 
 /** Options of a graph session. */
 export interface GraphOptions {
@@ -43,7 +48,7 @@ export interface GraphSession {
 export interface OrtSession {
   readonly inputMetadata: readonly OrtValueMetadata[];
   readonly outputMetadata: readonly OrtValueMetadata[];
-  run(feeds: Record<string, OrtTensor>, outputs?: readonly string[]): Promise<Record<string, OrtTensor>>;
+  run(feeds: Record<string, OrtTensor>, outputs: readonly string[]): Promise<Record<string, OrtTensor>>;
   release(): Promise<void>;
 }
 
@@ -87,6 +92,7 @@ export function ortGraphSession(
 ): GraphSession {
   const inputs = session.inputMetadata.map((value) => toValueInfo(value, graph.name));
   const outputs = session.outputMetadata.map((value) => toValueInfo(value, graph.name));
+  const outputNames = outputs.map((output) => output.name);
   const pending = new Set<Promise<unknown>>();
   let closing: Promise<void> | undefined;
 
@@ -101,10 +107,15 @@ export function ortGraphSession(
     metadata: graph.metadata,
     async run(feeds, names) {
       if (closing) {
-        throw new SpeechError("CLOSED", `${graph.name}: expected an open graph, got one after \`close()\`. Load it again.`);
+        throw new SpeechError(
+          "CLOSED",
+          `${graph.name}: expected an open graph, got one after \`close()\`. Load it again.`,
+        );
       }
-      const ortFeeds = Object.fromEntries(Object.entries(feeds).map(([name, value]) => [name, graph.createTensor(value)]));
-      const run = names === undefined ? session.run(ortFeeds) : session.run(ortFeeds, names);
+      const ortFeeds = Object.fromEntries(
+        Object.entries(feeds).map(([name, value]) => [name, graph.createTensor(value)]),
+      );
+      const run = session.run(ortFeeds, names ?? outputNames);
       pending.add(run);
       try {
         const results = await run;
@@ -147,6 +158,6 @@ function fromOrt(tensor: OrtTensor): Tensor {
     return { type: tensor.type as TensorType, dims: tensor.dims, data };
   }
   // A Float16Array, which Node 24 and newer browsers have: the same bits under the type that all platforms have.
-  const { buffer, byteOffset, length } = data as Uint16Array<ArrayBuffer>;
+  const { buffer, byteOffset, length } = tensor.data as Uint16Array<ArrayBuffer>;
   return { type: "float16", dims: tensor.dims, data: new Uint16Array(buffer, byteOffset, length) };
 }
