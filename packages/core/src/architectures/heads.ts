@@ -1,4 +1,5 @@
 import type { ClassifierSpec, CtcSpec, TransducerSpec } from "../config/spec.ts";
+import { SpeechError } from "../errors.ts";
 import { float, type Value } from "../onnx/graph.ts";
 import {
   add,
@@ -113,6 +114,62 @@ function lstmCell(net: Net, layer: number, x: Value, h: Value, c: Value): { h: V
   return { h: projected, c: nextC };
 }
 
+/**
+ * The LSTM prediction network over a row of labels, for layouts that feed several at once: tokens int32
+ * `[batch, label]`, states `[layer, batch, hidden]` → output `[batch, label, hidden]`.
+ */
+export function lstmSequence(net: Net, spec: TransducerSpec, tokens: Value, [h, c]: readonly Value[]): PredictionStep {
+  const { g } = net;
+  const prediction = spec.prediction as Extract<TransducerSpec["prediction"], { kind: "lstm" }>;
+  const embedded = g.op("Gather", [embedding(net, spec, prediction), tokens], { axis: 0 });
+  let x = transpose(g, embedded, [1, 0, 2]);
+  const nextH: Value[] = [];
+  const nextC: Value[] = [];
+  for (let layer = 0; layer < prediction.numLayers; layer++) {
+    const pick = (states: Value) => slice(g, states, 0, layer, layer + 1);
+    const inputs = [x, ...lstmConstants(net, layer, prediction.hiddenSize), "", pick(h), pick(c)];
+    const [y, lastH, lastC] = g.ops("LSTM", inputs, 3, { hidden_size: prediction.hiddenSize });
+    x = squeeze(g, y, [1]);
+    nextH.push(lastH);
+    nextC.push(lastC);
+  }
+  return { output: transpose(g, x, [1, 0, 2]), states: [concat(g, nextH, 0), concat(g, nextC, 0)] };
+}
+
+/** ONNX orders the gates input, output, forget, cell; torch input, forget, cell, output. */
+const ONNX_GATE_FROM_TORCH = [0, 3, 1, 2];
+
+/** W, R and B of ONNX's `LSTM` for one layer. */
+function lstmConstants(net: Net, layer: number, hiddenSize: number): Value[] {
+  const { w } = net;
+  const name = (part: string) => `decoder.prediction.dec_rnn.lstm.${part}_l${layer}`;
+  if (w.has(name("weight_hr"))) {
+    throw new SpeechError(
+      "MODEL_UNSUPPORTED",
+      `${name("weight_hr")}: expected an LSTM without projection for this layout, got one. Export it in our own layout.`,
+    );
+  }
+  const reordered = (values: Float32Array): Float32Array => {
+    const block = values.length / 4;
+    const out = new Float32Array(values.length);
+    ONNX_GATE_FROM_TORCH.forEach((from, to) => {
+      out.set(values.subarray(from * block, (from + 1) * block), to * block);
+    });
+    return out;
+  };
+  const matrix = (part: string) =>
+    derived(net, `${name(part)}:onnx`, [1, 4 * hiddenSize, w.dims(name(part))[1]], async () =>
+      reordered(await w.read(name(part))),
+    );
+  const bias = derived(net, `${name("bias")}:onnx`, [1, 8 * hiddenSize], async () => {
+    const out = new Float32Array(8 * hiddenSize);
+    out.set(reordered(await w.read(name("bias_ih"))));
+    out.set(reordered(await w.read(name("bias_hh"))), 4 * hiddenSize);
+    return out;
+  });
+  return [matrix("weight_ih"), matrix("weight_hh"), bias];
+}
+
 function statelessStep(net: Net, spec: TransducerSpec, tokens: Value, states: readonly Value[]): PredictionStep {
   const { g } = net;
   const prediction = spec.prediction as Extract<TransducerSpec["prediction"], { kind: "stateless" }>;
@@ -142,11 +199,10 @@ export function predictionProjection(net: Net, output: Value): Value {
   return linear(exact(net), output, "joint.pred");
 }
 
-/** Both views `[row, joint]` → raw scores `[row, output]`: tokens, blank, durations (NeMo `RNNTJoint.joint_net`). */
-export function jointOutput(net: Net, spec: TransducerSpec, encoder: Value, prediction: Value): Value {
-  const { g } = net;
+/** The sum of both views `[row, joint]` → raw scores `[row, output]`: tokens, blank, durations (NeMo `RNNTJoint.joint_net`). */
+export function jointOutput(net: Net, spec: TransducerSpec, sum: Value): Value {
   const activation = { relu: "Relu", sigmoid: "Sigmoid", tanh: "Tanh" }[spec.joint.activation];
-  return linear(exact(net), g.op(activation, [add(g, encoder, prediction)]), spec.joint.outputPrefix);
+  return linear(exact(net), net.g.op(activation, [sum]), spec.joint.outputPrefix);
 }
 
 const ACTIVATION_OPS: Partial<Record<ClassifierSpec["activation"], string>> = {

@@ -67,6 +67,7 @@ function visible(
   const chunk = add(g, g.op("Max", [right, zero]), g.ints([1]));
   const behindChunks = sub(g, div(g, query, chunk), div(g, key, chunk));
   const chunked = between(behindChunks, zero, div(g, left, chunk));
-  const leftOnly = g.op("LessOrEqual", [behind, left]);
-  return g.op("Where", [g.op("Less", [right, zero]), leftOnly, chunked]);
+  const isLeftOnly = g.op("Less", [right, zero]);
+  const leftOnly = g.op("And", [isLeftOnly, g.op("LessOrEqual", [behind, left])]);
+  return g.op("Or", [leftOnly, g.op("And", [g.op("Not", [isLeftOnly]), chunked])]);
 }

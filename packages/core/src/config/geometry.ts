@@ -1,0 +1,18 @@
+import type { EncoderSpec, ModelSpec } from "./spec.ts";
+
+/** Frames that become one encoder step. */
+export function subsamplingFactor(encoder: EncoderSpec): number {
+  if (encoder.kind === "convasr") return encoder.subsamplingFactor;
+  const own = encoder.subsampling.kind === "linear" ? 1 : encoder.subsampling.factor;
+  return own * (encoder.reduction?.factor ?? 1);
+}
+
+/** Samples that one encoder step stands for. */
+export function stepSamples(spec: ModelSpec): number {
+  return subsamplingFactor(spec.encoder) * spec.features.hopSamples;
+}
+
+/** Seconds that one encoder step stands for. */
+export function stepSec(spec: ModelSpec): number {
+  return stepSamples(spec) / spec.features.sampleRateHz;
+}

@@ -1,0 +1,134 @@
+import { conformerEncoder } from "../architectures/conformer/encoder.ts";
+import { convAsrEncoder } from "../architectures/convasr/encoder.ts";
+import {
+  classifierHead,
+  ctcHead,
+  encoderProjection,
+  jointOutput,
+  predictionProjection,
+  predictionStep,
+} from "../architectures/heads.ts";
+import { createNet, type Net, type Precision, type Weights } from "../architectures/net.ts";
+import type { ConformerSpec, ModelSpec, TransducerSpec } from "../config/spec.ts";
+import { type Graph, GraphBuilder, type Value } from "../onnx/graph.ts";
+
+/** The graphs of a model, by the part of it they compute. */
+export interface ModelGraphs {
+  /**
+   * `audio_signal` float32 `[batch, mel, frame]`, `length` int64 `[batch]` and, where the attention is limited,
+   * `att_context` int64 `[2]` → `encoded` `[batch, model, step]`, `encoded_lengths`, and as the heads have it
+   * `log_probs` `[batch, step, class]`, `encoder_projected` `[batch, step, joint]`, `logits`.
+   */
+  readonly encoder: Graph;
+  /** `tokens` int32 `[row]`, `state_1`, `state_2` → `prediction` `[row, joint]`, `next_state_1`, `next_state_2`. */
+  readonly prediction?: Graph;
+  /** `encoder` and `prediction` `[row, joint]` → `logits` `[row, output]`. */
+  readonly joint?: Graph;
+}
+
+/** Builds every graph of a model in our own layout. */
+export function buildGraphs(spec: ModelSpec, weights: Weights, precision: Precision = "float32"): ModelGraphs {
+  const graphs: ModelGraphs = { encoder: encoderGraph(spec, weights, precision) };
+  const transducer = spec.heads.transducer;
+  if (!transducer) return graphs;
+  return { ...graphs, prediction: predictionGraph(transducer, weights), joint: jointGraph(transducer, weights) };
+}
+
+/** True where the encoder's graph takes the attention context as an input. */
+export function takesContext(spec: ModelSpec): boolean {
+  return spec.encoder.kind === "conformer" && isLimited(spec.encoder);
+}
+
+function isLimited(encoder: ConformerSpec): boolean {
+  const { contexts, chunkContexts } = encoder.attention;
+  return chunkContexts.length > 0 || contexts.some((c) => c.left >= 0 || c.right >= 0);
+}
+
+/** How many numbers an attention context has: left and right, or left, chunk and right. */
+export function contextSize(spec: ModelSpec): number {
+  return spec.encoder.kind === "conformer" && spec.encoder.attention.style === "chunked_limited_with_rc" ? 3 : 2;
+}
+
+/** The encoder's own values in a graph. */
+export interface EncoderValues {
+  readonly encoded: Value;
+  readonly lengths: Value;
+}
+
+/** Adds the encoder of a model to a graph. */
+export function addEncoder(
+  net: Net,
+  spec: ModelSpec,
+  inputs: { features: Value; lengths: Value; context: Value | undefined },
+): EncoderValues {
+  return spec.encoder.kind === "conformer"
+    ? conformerEncoder(net, spec.encoder, inputs)
+    : convAsrEncoder(net, spec.encoder, inputs);
+}
+
+function encoderGraph(spec: ModelSpec, weights: Weights, precision: Precision): Graph {
+  const g = new GraphBuilder("encoder");
+  const net = createNet(g, weights, precision);
+  const features = g.input("audio_signal", "float32", ["batch", spec.encoder.numMels, "frame"]);
+  const lengths = g.input("length", "int64", ["batch"]);
+  const context = takesContext(spec) ? g.input("att_context", "int64", [contextSize(spec)]) : undefined;
+  const { encoded, lengths: numSteps } = addEncoder(net, spec, { features, lengths, context });
+  g.output("encoded", encoded, "float32", ["batch", outputSize(spec), "step"]);
+  g.output("encoded_lengths", numSteps, "int64", ["batch"]);
+  const { ctc, transducer, classifier } = spec.heads;
+  if (ctc) g.output("log_probs", ctcHead(net, ctc, encoded), "float32", ["batch", "step", ctc.numClasses]);
+  if (transducer) {
+    const projected = encoderProjection(net, encoded);
+    g.output("encoder_projected", projected, "float32", ["batch", "step", transducer.joint.hiddenSize]);
+  }
+  if (classifier) {
+    const axes =
+      classifier.kind === "frame" ? ["batch", "step", classifier.numClasses] : ["batch", classifier.numClasses];
+    g.output("logits", classifierHead(net, classifier, encoded), "float32", axes);
+  }
+  return g.finish();
+}
+
+/** Channels of the encoder's output. */
+export function outputSize(spec: ModelSpec): number {
+  return spec.encoder.kind === "conformer" ? (spec.encoder.outSize ?? spec.encoder.modelSize) : spec.encoder.outSize;
+}
+
+/** Shapes `[layer, row, size]` of the prediction network's states, one entry a state; `[1, row, labels]` if stateless. */
+export function stateSizes(spec: TransducerSpec): readonly { numLayers: number; size: number }[] {
+  const { prediction } = spec;
+  if (prediction.kind === "stateless") {
+    return prediction.contextSize > 1 ? [{ numLayers: 1, size: prediction.contextSize - 1 }] : [];
+  }
+  const { numLayers, hiddenSize, projectionSize } = prediction;
+  return [
+    { numLayers, size: projectionSize ?? hiddenSize },
+    { numLayers, size: hiddenSize },
+  ];
+}
+
+function predictionGraph(spec: TransducerSpec, weights: Weights): Graph {
+  const g = new GraphBuilder("prediction");
+  const net = createNet(g, weights);
+  const tokens = g.input("tokens", "int32", ["row"]);
+  const sizes = stateSizes(spec);
+  const states = sizes.map(({ numLayers, size }, i) => g.input(`state_${i + 1}`, "float32", [numLayers, "row", size]));
+  const step = predictionStep(net, spec, tokens, states);
+  g.output("prediction", predictionProjection(net, step.output), "float32", ["row", spec.joint.hiddenSize]);
+  step.states.forEach((state, i) => {
+    g.output(`next_state_${i + 1}`, state, "float32", [sizes[i].numLayers, "row", sizes[i].size]);
+  });
+  return g.finish();
+}
+
+function jointGraph(spec: TransducerSpec, weights: Weights): Graph {
+  const g = new GraphBuilder("joint");
+  const net = createNet(g, weights);
+  const encoder = g.input("encoder", "float32", ["row", spec.joint.hiddenSize]);
+  const prediction = g.input("prediction", "float32", ["row", spec.joint.hiddenSize]);
+  g.output("logits", jointOutput(net, spec, g.op("Add", [encoder, prediction])), "float32", [
+    "row",
+    spec.joint.numOutputs,
+  ]);
+  return g.finish();
+}
