@@ -1,3 +1,4 @@
 export * from "./file-source.ts";
 export * from "./onnx-metadata.ts";
 export { type NodeRuntimeOptions, nodeRuntime } from "./runtime.ts";
+export { type WorkerRuntime, type WorkerRuntimeOptions, workerRuntime } from "./workers/worker-runtime.ts";
