@@ -13,10 +13,10 @@ export interface FileSource extends ByteSource {
 const MAX_READ_BYTES = 1024 * 1024 * 1024;
 
 /**
- * Opens a file for reads by ranges, at any offset.
+ * Opens a file for reads by ranges, at any offset. `name` stands in messages.
  * @throws SpeechError `NOT_FOUND` when it does not exist, cannot be read or is no regular file.
  */
-export async function openFileSource(path: string): Promise<FileSource> {
+export async function openFileSource(path: string, name = basename(path)): Promise<FileSource> {
   const file = await open(path, "r").catch((error) => {
     throw notFound(path, error);
   });
@@ -26,7 +26,6 @@ export async function openFileSource(path: string): Promise<FileSource> {
     const kind = stat.isDirectory() ? "a folder" : "a pipe or device";
     throw new SpeechError("NOT_FOUND", `${path}: expected a file, got ${kind}. Name a file in it.`);
   }
-  const name = basename(path);
   let isClosed = false;
   const self: FileSource = {
     name,
