@@ -126,7 +126,11 @@ function withGlobalTokens(net: Net, spec: ConformerSpec, prefix: string, p: Glob
   const fromBand = matMul(g, slice(g, all, 3, numGlobal, add(g, numGlobal, p.inputs.numSteps)), p.value);
   const local = add(g, fromGlobal, fromBand);
 
-  const ownScores = add(g, matMul(g, g.op("Gather", [query, indices], { axis: 2 }), key), keyBias(net, p.inputs));
+  // NeMo reshapes the global queries `[global, head, headSize]` to `[head, global, headSize]` without transposing them
+  // (`_compute_out_global_to_all`): with several tokens and heads each query meets another head's keys. Trained so, kept.
+  const tokenMajor = transpose(g, g.op("Gather", [query, indices], { axis: 2 }), [0, 2, 1, 3]);
+  const ownQuery = reshape(g, tokenMajor, [0, spec.numHeads, -1, headSize]);
+  const ownScores = add(g, matMul(g, ownQuery, key), keyBias(net, p.inputs));
   const own = matMul(g, g.op("Softmax", [ownScores], { axis: -1 }), value);
   const rows = transpose(g, local, [2, 0, 1, 3]);
   const replaced = g.op("ScatterND", [
