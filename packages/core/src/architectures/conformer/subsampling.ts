@@ -1,7 +1,20 @@
 import type { SubsamplingSpec } from "../../config/spec.ts";
 import type { Value } from "../../onnx/graph.ts";
-import { add, cast, div, mul, range, reshape, reshapeTo, sizeOf, sub, transpose, unsqueeze } from "../../onnx/ops.ts";
-import { linear, type Net, normalize, weight } from "../net.ts";
+import {
+  add,
+  cast,
+  concat,
+  div,
+  mul,
+  range,
+  reshape,
+  reshapeTo,
+  sizeOf,
+  sub,
+  transpose,
+  unsqueeze,
+} from "../../onnx/ops.ts";
+import { derived, linear, type Net, normalize, weight } from "../net.ts";
 
 /** A batch on its way through the encoder. */
 export interface Sequence {
@@ -52,23 +65,20 @@ export function convSubsample(
 ): Sequence {
   const { g, w } = net;
   const numStages = Math.log2(spec.factor);
-  let x = unsqueeze(g, input.x, [1]);
-  let lengths = input.lengths;
-  let width = inputSize;
-  for (let stage = 0, layer = 0; stage < numStages; stage++) {
-    x = maskTime(net, x, lengths);
-    const isDepthwise = spec.kind === "dw_striding" && stage > 0;
+  let { x, lengths } = firstConv(net, `${prefix}.conv.0`, spec, input);
+  let width = halfWidth(inputSize, spec.isCausal);
+  for (let stage = 1, layer = 2; stage < numStages; stage++) {
+    if (stage > 1) x = maskTime(net, x, lengths);
+    const isDepthwise = spec.kind === "dw_striding";
     x = stridedConv(net, x, `${prefix}.conv.${layer}`, spec.isCausal, isDepthwise);
-    if (isDepthwise)
-      x = g.op("Conv", [
-        x,
-        weight(net, `${prefix}.conv.${layer + 1}.weight`),
-        weight(net, `${prefix}.conv.${layer + 1}.bias`),
-      ]);
+    if (isDepthwise) {
+      const pointwise = `${prefix}.conv.${layer + 1}`;
+      x = g.op("Conv", [x, weight(net, `${pointwise}.weight`), weight(net, `${pointwise}.bias`)]);
+    }
     layer += isDepthwise ? 3 : 2;
     x = g.op("Relu", [x]);
     lengths = halve(net, lengths, spec.isCausal);
-    width = spec.isCausal ? Math.floor(width / 2) + 1 : Math.ceil(width / 2);
+    width = halfWidth(width, spec.isCausal);
   }
   x = maskTime(net, x, lengths);
   const channels = w.dims(`${prefix}.conv.0.weight`)[0];
@@ -76,16 +86,55 @@ export function convSubsample(
   return { x: project(net, flat, `${prefix}.out`, scale), lengths };
 }
 
+/** Beats every real activation: what is pulled down by this is zero after the ReLU. */
+const PULL_DOWN = -1e30;
+
+/**
+ * The first convolution and its ReLU, with the mask of its output built in.
+ *
+ * Beyond the valid frames the output must be zero, not the bias. Masking it afterwards would take this largest tensor of
+ * the whole encoder out of the runtime's blocked layout and back; instead the input gets a second channel that is 1 beyond
+ * the valid frames, and the kernel pulls an output down when the frame at its own place is one of these.
+ */
+function firstConv(net: Net, prefix: string, spec: { isCausal: boolean }, input: Sequence): Sequence {
+  const { g, w } = net;
+  const [channels] = w.dims(`${prefix}.weight`);
+  const numFrames = sizeOf(g, input.x, 1);
+  const isValid = g.op("Less", [unsqueeze(g, range(g, numFrames), [0]), unsqueeze(g, input.lengths, [1])]);
+  const valid = unsqueeze(g, cast(g, isValid, "float32"), [2]);
+  const beyond = g.op("Expand", [sub(g, g.number(1), valid), g.op("Shape", [input.x])]);
+  const both = concat(g, [unsqueeze(g, mul(g, input.x, valid), [1]), unsqueeze(g, beyond, [1])], 1);
+  const weights = derived(net, `${prefix}.weight:masked`, [channels, 2, 3, 3], async () => {
+    const own = await w.read(`${prefix}.weight`);
+    const out = new Float32Array(channels * 18);
+    // Output t stands on frame 2t, the middle of its kernel; a causal one is valid while frame 2t - 1 is.
+    for (let c = 0; c < channels; c++) {
+      out.set(own.subarray(c * 9, c * 9 + 9), c * 18);
+      out.fill(PULL_DOWN, c * 18 + 9 + 3, c * 18 + 9 + 6);
+    }
+    return out;
+  });
+  const x = g.op("Conv", [both, weights, weight(net, `${prefix}.bias`)], convAttributes(spec.isCausal, 1));
+  return { x: g.op("Relu", [x]), lengths: halve(net, input.lengths, spec.isCausal) };
+}
+
+/** Frequencies left after one strided convolution. */
+const halfWidth = (width: number, isCausal: boolean): number =>
+  isCausal ? Math.floor(width / 2) + 1 : Math.ceil(width / 2);
+
 /** Causal convolutions look two back and one ahead on both axes, so that a step needs no later frame. */
 function stridedConv(net: Net, x: Value, prefix: string, isCausal: boolean, isDepthwise: boolean): Value {
   const [channels] = net.w.dims(`${prefix}.weight`);
-  return net.g.op("Conv", [x, weight(net, `${prefix}.weight`), weight(net, `${prefix}.bias`)], {
-    kernel_shape: [3, 3],
-    strides: [2, 2],
-    pads: isCausal ? [2, 2, 1, 1] : [1, 1, 1, 1],
-    group: isDepthwise ? channels : 1,
-  });
+  const inputs = [x, weight(net, `${prefix}.weight`), weight(net, `${prefix}.bias`)];
+  return net.g.op("Conv", inputs, convAttributes(isCausal, isDepthwise ? channels : 1));
 }
+
+const convAttributes = (isCausal: boolean, group: number) => ({
+  kernel_shape: [3, 3],
+  strides: [2, 2],
+  pads: isCausal ? [2, 2, 1, 1] : [1, 1, 1, 1],
+  group,
+});
 
 /** Length after one strided convolution. */
 function halve(net: Net, lengths: Value, isCausal: boolean): Value {
