@@ -1,0 +1,203 @@
+import { checkpointWeights, type Precision } from "../architectures/net.ts";
+import type { Checkpoint } from "../checkpoint/checkpoint.ts";
+import { encodeSafetensors } from "../checkpoint/safetensors.ts";
+import type { ModelSpec } from "../config/spec.ts";
+import type { Graph } from "../onnx/graph.ts";
+import { type ByteSink, placeWeights, writeModel, writeWeights } from "../onnx/write.ts";
+import { formatTokenizer, renderTokens } from "../tokenizer/text-format.ts";
+import type { Tokenizer } from "../tokenizer/tokenizer.ts";
+import { buildGraphs, type ModelGraphs } from "./graphs.ts";
+import { type ForeignLayout, foreignGraphs } from "./layouts.ts";
+import {
+  FEATURES_NAME,
+  formatManifest,
+  MANIFEST_NAME,
+  MANIFEST_SCHEMA,
+  TOKENIZER_NAME,
+  TOKENS_NAME,
+} from "./manifest.ts";
+
+/** A folder being written. */
+export interface FolderSink {
+  /** Opens a file for writing from its start. */
+  create(name: string): Promise<ByteSink & { close(): Promise<void> }>;
+}
+
+/** Options of an export. */
+export interface ExportOptions {
+  readonly layout?: "nemo-stt" | ForeignLayout;
+  readonly precision?: Precision;
+  /** Foreign layouts: the attention context that is fixed in the graph. */
+  readonly attContext?: readonly number[];
+  /** Foreign layouts: the stem of file names that have one. */
+  readonly stem?: string;
+  /** Called as weights are written. */
+  readonly onProgress?: (progress: { writtenBytes: number; totalBytes: number }) => void;
+}
+
+/** One file of an export and the graph in it, if it holds one. */
+export interface ExportedFile {
+  readonly name: string;
+  readonly graph?: Graph;
+}
+
+/** Weights beyond this go to a file of their own, which runtimes map instead of reading. */
+const INLINE_LIMIT_BYTES = 64 * 2 ** 20;
+
+/** Protobuf's limit, with room for the graph itself: what cannot be in one file must be outside. */
+const PROTOBUF_LIMIT_BYTES = 2 ** 31 - 2 ** 26;
+
+/** A model that is being exported: an open checkpoint, its description and its tokenizer. */
+export interface ExportSource {
+  readonly checkpoint: Checkpoint;
+  readonly spec: ModelSpec;
+  /** Absent for classifiers. */
+  readonly tokenizer: Tokenizer | undefined;
+}
+
+/**
+ * Writes a model as ONNX graphs and the files beside them. Tensors are read one at a time as they are written.
+ * @returns the files in the order in which they were written
+ */
+export async function exportModel(
+  source: ExportSource,
+  folder: FolderSink,
+  options: ExportOptions = {},
+): Promise<ExportedFile[]> {
+  const layout = options.layout ?? "nemo-stt";
+  const files =
+    layout === "nemo-stt"
+      ? await exportOwn(source, folder, options)
+      : await exportForeign(layout, source, folder, options);
+  if (source.tokenizer) {
+    await writeText(folder, TOKENS_NAME, renderTokens(source.tokenizer));
+    files.push({ name: TOKENS_NAME });
+  }
+  return files;
+}
+
+async function exportOwn(source: ExportSource, folder: FolderSink, options: ExportOptions): Promise<ExportedFile[]> {
+  const { checkpoint, spec, tokenizer } = source;
+  const precision = options.precision ?? "float32";
+  const graphs = buildGraphs(spec, checkpointWeights(checkpoint), precision);
+  const names = graphNames(spec, graphs);
+  const entries = Object.entries(names).map(([role, name]) => ({
+    name,
+    graph: graphs[role as keyof ModelGraphs] as Graph,
+  }));
+  await writeGraphs(entries, folder, INLINE_LIMIT_BYTES, options);
+  const files: ExportedFile[] = [...entries];
+  const manifest = {
+    schema: MANIFEST_SCHEMA,
+    source: { name: checkpoint.name, fingerprint: checkpoint.fingerprint },
+    precision,
+    graphs: names,
+    spec,
+  } as const;
+  const features = await featureTensors(checkpoint);
+  if (features.size > 0) {
+    await writeBytes(folder, FEATURES_NAME, encodeSafetensors(features));
+    files.push({ name: FEATURES_NAME });
+  }
+  if (tokenizer) {
+    await writeText(folder, TOKENIZER_NAME, formatTokenizer(tokenizer));
+    files.push({ name: TOKENIZER_NAME });
+  }
+  // The manifest comes last: a folder that has one is complete.
+  await writeText(folder, MANIFEST_NAME, formatManifest(manifest));
+  files.push({ name: MANIFEST_NAME });
+  return files;
+}
+
+/** `conformer_ctc.onnx`, `conformer_transducer.onnx`, `convasr_classifier.onnx`, …: the encoder and what is fused to it. */
+function graphNames(spec: ModelSpec, graphs: ModelGraphs): { encoder: string; prediction?: string; joint?: string } {
+  const { ctc, transducer } = spec.heads;
+  const head = ctc && transducer ? "hybrid" : ctc ? "ctc" : transducer ? "transducer" : "classifier";
+  return {
+    encoder: `${spec.encoder.kind}_${head}.onnx`,
+    ...(graphs.prediction ? { prediction: "prediction.onnx" } : {}),
+    ...(graphs.joint ? { joint: "joint.onnx" } : {}),
+  };
+}
+
+async function exportForeign(
+  layout: ForeignLayout,
+  source: ExportSource,
+  folder: FolderSink,
+  options: ExportOptions,
+): Promise<ExportedFile[]> {
+  const { checkpoint, spec } = source;
+  const graphs = foreignGraphs(layout, spec, checkpointWeights(checkpoint), {
+    precision: options.precision ?? "float32",
+    attContext: options.attContext,
+    stem: options.stem ?? "model",
+  });
+  const entries = [...graphs].map(([name, graph]) => ({ name, graph }));
+  await writeGraphs(entries, folder, PROTOBUF_LIMIT_BYTES, options);
+  return entries;
+}
+
+/** Writes graphs, with the weights inside while they are few and otherwise in one file that all graphs share. */
+async function writeGraphs(
+  entries: readonly { name: string; graph: Graph }[],
+  folder: FolderSink,
+  inlineLimitBytes: number,
+  options: ExportOptions,
+): Promise<void> {
+  const placed = placeWeights(
+    entries.map((entry) => entry.graph),
+    "weights.bin",
+  );
+  const progress = countProgress(placed.sizeBytes, options.onProgress);
+  const isInline = placed.sizeBytes <= inlineLimitBytes;
+  if (!isInline) await withFile(folder, "weights.bin", (sink) => writeWeights(placed, progress(sink)));
+  for (const { name, graph } of entries) {
+    await withFile(folder, name, (sink) =>
+      isInline ? writeModel(graph, progress(sink)) : writeModel(graph, sink, placed.placements),
+    );
+  }
+}
+
+function countProgress(totalBytes: number, onProgress: ExportOptions["onProgress"]) {
+  let writtenBytes = 0;
+  return (sink: ByteSink): ByteSink => ({
+    async write(bytes) {
+      await sink.write(bytes);
+      writtenBytes = Math.min(totalBytes, writtenBytes + bytes.byteLength);
+      onProgress?.({ writtenBytes, totalBytes });
+    },
+  });
+}
+
+/** The checkpoint's own window and filterbank, where it has them. */
+async function featureTensors(
+  checkpoint: Checkpoint,
+): Promise<Map<string, { dims: readonly number[]; data: Float32Array }>> {
+  const found = new Map<string, { dims: readonly number[]; data: Float32Array }>();
+  for (const [name, tensor] of [
+    ["window", "preprocessor.featurizer.window"],
+    ["filterbank", "preprocessor.featurizer.fb"],
+  ]) {
+    const info = checkpoint.tensors.get(tensor);
+    if (info) found.set(name, { dims: info.dims, data: await checkpoint.readFloat32(tensor) });
+  }
+  return found;
+}
+
+async function withFile(folder: FolderSink, name: string, write: (sink: ByteSink) => Promise<void>): Promise<void> {
+  const file = await folder.create(name);
+  try {
+    await write(file);
+  } finally {
+    await file.close();
+  }
+}
+
+// Core has no DOM types; this is the part of the Web's TextEncoder that is used here.
+declare const TextEncoder: new () => { encode(text: string): Uint8Array };
+
+const writeText = (folder: FolderSink, name: string, text: string): Promise<void> =>
+  writeBytes(folder, name, new TextEncoder().encode(text));
+
+const writeBytes = (folder: FolderSink, name: string, bytes: Uint8Array): Promise<void> =>
+  withFile(folder, name, (sink) => sink.write(bytes));
