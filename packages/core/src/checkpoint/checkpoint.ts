@@ -20,7 +20,7 @@ export interface TensorInfo {
   readonly dims: readonly number[];
   /** In elements, as torch has them; row-major when the tensor is contiguous. */
   readonly strides: readonly number[];
-  /** Absolute position in the checkpoint's byte source of the tensor's first element (when the bytes lie there unpacked). */
+  /** Position in the checkpoint's `source` of the tensor's first element; little-endian. */
   readonly offsetBytes: number;
   readonly isContiguous: boolean;
 }
@@ -36,8 +36,13 @@ export interface Checkpoint {
   readonly tensors: ReadonlyMap<string, TensorInfo>;
   /** Names of the other members of the archive, without `./`. */
   readonly artifactNames: readonly string[];
-  /** The source whose `offsetBytes` the tensors name; absent where the archive had to be unpacked (gzip). */
+  /**
+   * The source that `offsetBytes` of the tensors count from: the archive, or of a directory its weights' file. Where
+   * `isUnpacked`, what was unpacked of it.
+   */
   readonly source: ByteSource;
+  /** True where the archive was packed (gzip), so that its own bytes are not those of `source`. */
+  readonly isUnpacked: boolean;
   /** Identifies the content (not the file's place or date): 64 hexadecimal digits. */
   readonly fingerprint: string;
   /**
