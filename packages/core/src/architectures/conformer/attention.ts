@@ -49,12 +49,22 @@ export function attention(net: Net, spec: ConformerSpec, prefix: string, rows: V
     scores = add(g, matMul(g, biased("pos_bias_u"), key), byPosition);
   }
   scores = add(g, scores, inputs.masks.scoreBias);
-  const context =
-    spec.attention.globalTokens > 0
-      ? withGlobalTokens(net, spec, prefix, { rows, scores, query: plain(query), key, value, scale, inputs })
-      : matMul(g, g.op("Softmax", [scores], { axis: -1 }), value);
+  const merge = (context: Value) => reshape(g, transpose(g, context, [0, 2, 1, 3]), [0, 0, spec.modelSize]);
   // NeMo zeroes the attention of padded queries; adding the output bias afterwards is its doing too.
-  const merged = mul(g, reshape(g, transpose(g, context, [0, 2, 1, 3]), [0, 0, spec.modelSize]), inputs.masks.valid);
+  const hidePadding = (x: Value) => mul(g, x, inputs.masks.valid);
+  const merged =
+    spec.attention.globalTokens > 0
+      ? withGlobalTokens(net, spec, prefix, {
+          rows,
+          scores,
+          query: plain(query),
+          key,
+          value,
+          scale,
+          inputs,
+          finish: (context) => hidePadding(merge(context)),
+        })
+      : hidePadding(merge(matMul(g, g.op("Softmax", [scores], { axis: -1 }), value)));
   return linear(net, toRows(net, merged, spec.modelSize), `${prefix}.linear_out`);
 }
 
@@ -100,11 +110,13 @@ interface GlobalParts {
   readonly value: Value;
   readonly scale: number;
   readonly inputs: AttentionInputs;
+  /** Joins the heads of `[batch, head, query, headSize]` and zeroes padded queries: `[batch, query, model]`. */
+  readonly finish: (context: Value) => Value;
 }
 
 /**
  * Longformer's global tokens: every query sees them besides its band (a global key inside the band counts twice), and
- * they themselves attend to every step.
+ * they themselves attend to every step. Gives `[batch, step, model]`.
  */
 function withGlobalTokens(net: Net, spec: ConformerSpec, prefix: string, p: GlobalParts): Value {
   const { g } = net;
@@ -124,7 +136,7 @@ function withGlobalTokens(net: Net, spec: ConformerSpec, prefix: string, p: Glob
   // The values of global keys are the ordinary ones, even where the projections are separate (NeMo passes `value=v`).
   const fromGlobal = matMul(g, slice(g, all, 3, 0, numGlobal), g.op("Gather", [p.value, indices], { axis: 2 }));
   const fromBand = matMul(g, slice(g, all, 3, numGlobal, add(g, numGlobal, p.inputs.numSteps)), p.value);
-  const local = add(g, fromGlobal, fromBand);
+  const local = p.finish(add(g, fromGlobal, fromBand));
 
   // NeMo reshapes the global queries `[global, head, headSize]` to `[head, global, headSize]` without transposing them
   // (`_compute_out_global_to_all`): with several tokens and heads each query meets another head's keys. Trained so, kept.
@@ -132,13 +144,14 @@ function withGlobalTokens(net: Net, spec: ConformerSpec, prefix: string, p: Glob
   const ownQuery = reshape(g, tokenMajor, [0, spec.numHeads, -1, headSize]);
   const ownScores = add(g, matMul(g, ownQuery, key), keyBias(net, p.inputs));
   const own = matMul(g, g.op("Softmax", [ownScores], { axis: -1 }), value);
-  const rows = transpose(g, local, [2, 0, 1, 3]);
+  // The rows of global tokens are replaced even where they are padding: later layers see those as keys.
+  const ownRows = reshape(g, transpose(g, own, [2, 0, 1, 3]), [0, 0, spec.modelSize]);
   const replaced = g.op("ScatterND", [
-    rows,
+    transpose(g, local, [1, 0, 2]),
     g.op("Unsqueeze", [indices, g.ints([1])]),
-    transpose(g, own, [2, 0, 1, 3]),
+    ownRows,
   ]);
-  return transpose(g, replaced, [1, 2, 0, 3]);
+  return transpose(g, replaced, [1, 0, 2]);
 }
 
 /** Steps `0, s, 2s, …` that exist, as int64 `[global]`. */

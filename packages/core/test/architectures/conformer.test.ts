@@ -1,0 +1,75 @@
+import fc from "fast-check";
+import { describe, expect, test } from "vitest";
+import { conformerEncoder } from "../../src/architectures/conformer/encoder.ts";
+import { createNet } from "../../src/architectures/net.ts";
+import { GraphBuilder } from "../../src/onnx/graph.ts";
+import { int64, type Tensor } from "../../src/tensor.ts";
+import { batchFeatures, batchLengths, difference, propertyRuns, stepsOf, TOLERANCE } from "../reference/compare.ts";
+import { conformer } from "../reference/conformer.ts";
+import { type ConformerCase, conformerCase, conformerTensors, seesPadding } from "../reference/conformer-geometry.ts";
+import { type Params, randomParams, randomRows, uniform } from "../reference/params.ts";
+import { hasRuntime, type LoadedGraph, loadGraph } from "../reference/run-graph.ts";
+import type { Row } from "../reference/subsampling.ts";
+
+function encoderGraph(c: ConformerCase, params: Params) {
+  const g = new GraphBuilder("conformer");
+  const inputs = {
+    features: g.input("features", "float32", ["batch", c.spec.numMels, "frame"]),
+    lengths: g.input("lengths", "int64", ["batch"]),
+    context: c.context && g.input("context", "int64", [c.context.length]),
+  };
+  const out = conformerEncoder(createNet(g, params.weights), c.spec, inputs);
+  g.output("encoded", out.encoded, "float32", ["batch", c.spec.outSize ?? c.spec.modelSize, "step"]);
+  g.output("encodedLengths", out.lengths, "int64", ["batch"]);
+  return g.finish();
+}
+
+/** Runs recordings, all padded to one length, through a graph. */
+async function encode(graph: LoadedGraph, rows: readonly Row[], c: ConformerCase): Promise<Row[]> {
+  const feeds: Record<string, Tensor> = { features: batchFeatures(rows), lengths: batchLengths(rows) };
+  if (c.context) feeds.context = int64([...c.context]);
+  const { encoded, encodedLengths } = await graph.run(feeds);
+  const lengths = Array.from(encodedLengths.data as BigInt64Array, Number);
+  return lengths.map((length, b) => ({ x: stepsOf(encoded, b), length }));
+}
+
+/** Everything a case says: the batch against the reference, every recording alone, and both against each other. */
+async function check(c: ConformerCase): Promise<void> {
+  const params = randomParams(conformerTensors(c.spec, c.useBias), c.seed);
+  const next = uniform(c.seed + 1);
+  const numFrames = Math.max(...c.lengths) + c.padding;
+  // What lies beyond a recording's length is noise here where masks hide it; stacked frames must be zero, as features are.
+  const isHidden = !c.spec.subsampling.kind.includes("stacking");
+  const rows = c.lengths.map((length): Row => {
+    const x = randomRows(numFrames, c.spec.numMels, next);
+    return { x: isHidden ? x : x.map((frame, t) => (t < length ? frame : frame.map(() => 0))), length };
+  });
+  const graph = await loadGraph(encoderGraph(c, params));
+  try {
+    const together = await encode(graph, rows, c);
+    for (const [b, row] of rows.entries()) {
+      const expected = conformer(params, c.spec, row, c.context);
+      expect(together[b].length).toBe(expected.length);
+      expect(together[b].x.length).toBe(expected.x.length);
+      expect(difference(together[b].x, expected.x, expected.length)).toBeLessThan(TOLERANCE);
+
+      const short = { x: row.x.slice(0, row.length), length: row.length };
+      const expectedAlone = conformer(params, c.spec, short, c.context);
+      const [alone] = await encode(graph, [short], c);
+      expect(alone.length).toBe(expectedAlone.length);
+      expect(difference(alone.x, expectedAlone.x, expectedAlone.length)).toBeLessThan(TOLERANCE);
+
+      if (seesPadding(c.spec)) continue;
+      expect(together[b].length).toBe(alone.length);
+      expect(difference(together[b].x, alone.x, alone.length)).toBeLessThan(1e-5);
+    }
+  } finally {
+    await graph.close();
+  }
+}
+
+describe.skipIf(!hasRuntime)("conformerEncoder", () => {
+  test("equals the plain evaluation for random geometries, alone and in batches", async () => {
+    await fc.assert(fc.asyncProperty(conformerCase, check), propertyRuns(25));
+  });
+});
