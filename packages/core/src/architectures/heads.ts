@@ -3,6 +3,7 @@ import { SpeechError } from "../errors.ts";
 import { float, type Value } from "../onnx/graph.ts";
 import {
   add,
+  cast,
   concat,
   mul,
   reshape,
@@ -42,44 +43,57 @@ function perStep(net: Net, encoded: Value, prefix: string, scale: number): Value
   ]);
 }
 
-/** What one advance of a prediction network reads and gives. */
+/** What one advance of a prediction network gives. */
 export interface PredictionStep {
   /** `[row, hidden]` */
   readonly output: Value;
-  readonly states: readonly Value[];
+  /** `[row, state]`; undefined for a network without state. */
+  readonly state: Value | undefined;
 }
 
 /**
- * One step of a prediction network: tokens int32 `[row]` and its states → output and next states.
- *
- * States: LSTM h and c `[layer, row, hidden]` (NeMo `RNNTDecoder`); for the stateless network the previous labels as
- * float32 `[1, row, context - 1]` (NeMo `StatelessTransducerDecoder`), so that all states are float rows.
+ * The numbers that a prediction network carries from token to token, for one recording: LSTM h of all layers, then c of
+ * all layers (NeMo `RNNTDecoder`); for the stateless network the previous labels (NeMo `StatelessTransducerDecoder`),
+ * kept as floats so that every state is a row of floats.
  */
+export function stateSize({ prediction }: TransducerSpec): number {
+  if (prediction.kind === "stateless") return prediction.contextSize - 1;
+  return prediction.numLayers * ((prediction.projectionSize ?? prediction.hiddenSize) + prediction.hiddenSize);
+}
+
+/** The state before the first token: zeros, or blanks where labels are kept. */
+export function initialState(spec: TransducerSpec): Float32Array {
+  return new Float32Array(stateSize(spec)).fill(spec.prediction.kind === "stateless" ? spec.vocabularySize : 0);
+}
+
+/** One step of a prediction network: tokens int32 `[row]` and state `[row, state]` → output and next state. */
 export function predictionStep(
   net: Net,
   spec: TransducerSpec,
   tokens: Value,
-  states: readonly Value[],
+  state: Value | undefined,
 ): PredictionStep {
   return spec.prediction.kind === "lstm"
-    ? lstmStep(net, spec, tokens, states)
-    : statelessStep(net, spec, tokens, states);
+    ? lstmStep(net, spec, tokens, state as Value)
+    : statelessStep(net, spec, tokens, state);
 }
 
-function lstmStep(net: Net, spec: TransducerSpec, tokens: Value, [h, c]: readonly Value[]): PredictionStep {
+function lstmStep(net: Net, spec: TransducerSpec, tokens: Value, state: Value): PredictionStep {
   const { g } = net;
   const prediction = spec.prediction as Extract<TransducerSpec["prediction"], { kind: "lstm" }>;
+  const { numLayers, hiddenSize, projectionSize } = prediction;
+  const sizes = [...Array(numLayers).fill(projectionSize ?? hiddenSize), ...Array(numLayers).fill(hiddenSize)];
+  const parts = g.ops("Split", [state, g.ints(sizes)], 2 * numLayers, { axis: 1 });
   let x = g.op("Gather", [embedding(net, spec, prediction), tokens], { axis: 0 });
   const nextH: Value[] = [];
   const nextC: Value[] = [];
-  for (let layer = 0; layer < prediction.numLayers; layer++) {
-    const pick = (states: Value) => squeeze(g, slice(g, states, 0, layer, layer + 1), [0]);
-    const cell = g.scope(`lstm.${layer}`, () => lstmCell(net, layer, x, pick(h), pick(c)));
+  for (let layer = 0; layer < numLayers; layer++) {
+    const cell = g.scope(`lstm.${layer}`, () => lstmCell(net, layer, x, parts[layer], parts[numLayers + layer]));
     x = cell.h;
-    nextH.push(unsqueeze(g, cell.h, [0]));
-    nextC.push(unsqueeze(g, cell.c, [0]));
+    nextH.push(cell.h);
+    nextC.push(cell.c);
   }
-  return { output: x, states: [concat(g, nextH, 0), concat(g, nextC, 0)] };
+  return { output: x, state: concat(g, [...nextH, ...nextC], 1) };
 }
 
 /** The embedding with a row for blank, which is zero where the checkpoint has none (`blank_as_pad: false`). */
@@ -116,9 +130,14 @@ function lstmCell(net: Net, layer: number, x: Value, h: Value, c: Value): { h: V
 
 /**
  * The LSTM prediction network over a row of labels, for layouts that feed several at once: tokens int32
- * `[batch, label]`, states `[layer, batch, hidden]` → output `[batch, label, hidden]`.
+ * `[batch, label]`, h and c `[layer, batch, hidden]` → output `[batch, label, hidden]` and the next h and c.
  */
-export function lstmSequence(net: Net, spec: TransducerSpec, tokens: Value, [h, c]: readonly Value[]): PredictionStep {
+export function lstmSequence(
+  net: Net,
+  spec: TransducerSpec,
+  tokens: Value,
+  [h, c]: readonly Value[],
+): { output: Value; states: readonly Value[] } {
   const { g } = net;
   const prediction = spec.prediction as Extract<TransducerSpec["prediction"], { kind: "lstm" }>;
   const embedded = g.op("Gather", [embedding(net, spec, prediction), tokens], { axis: 0 });
@@ -170,12 +189,12 @@ function lstmConstants(net: Net, layer: number, hiddenSize: number): Value[] {
   return [matrix("weight_ih"), matrix("weight_hh"), bias];
 }
 
-function statelessStep(net: Net, spec: TransducerSpec, tokens: Value, states: readonly Value[]): PredictionStep {
+function statelessStep(net: Net, spec: TransducerSpec, tokens: Value, state: Value | undefined): PredictionStep {
   const { g } = net;
   const prediction = spec.prediction as Extract<TransducerSpec["prediction"], { kind: "stateless" }>;
-  const newest = g.op("Cast", [unsqueeze(g, tokens, [1])], { to: 1 });
-  const history = states.length > 0 ? concat(g, [squeeze(g, states[0], [0]), newest], 1) : newest;
-  const labels = g.op("Cast", [history], { to: 7 });
+  const newest = cast(g, unsqueeze(g, tokens, [1]), "float32");
+  const history = state === undefined ? newest : concat(g, [state, newest], 1);
+  const labels = cast(g, history, "int64");
   const parts = Array.from({ length: prediction.contextSize }, (_, i) => {
     const at = prediction.contextSize - 1 - i;
     const label = squeeze(g, slice(g, labels, 1, at, at + 1), [1]);
@@ -183,8 +202,7 @@ function statelessStep(net: Net, spec: TransducerSpec, tokens: Value, states: re
   });
   const joined = parts.length === 1 ? parts[0] : concat(g, parts, 1);
   const output = prediction.layerNorm ? plainLayerNorm(net, joined, prediction.hiddenSize) : joined;
-  const next = states.length > 0 ? [unsqueeze(g, slice(g, history, 1, 1, TO_END), [0])] : [];
-  return { output, states: next };
+  return { output, state: state && slice(g, history, 1, 1, TO_END) };
 }
 
 /** Layer norm without parameters. */

@@ -2,8 +2,10 @@ import { checkpointWeights, type Precision } from "../architectures/net.ts";
 import type { Checkpoint } from "../checkpoint/checkpoint.ts";
 import { encodeSafetensors } from "../checkpoint/safetensors.ts";
 import type { ModelSpec } from "../config/spec.ts";
+import { readFeatureTensors } from "../features/checkpoint-tensors.ts";
 import type { Graph } from "../onnx/graph.ts";
 import { type ByteSink, placeWeights, writeModel, writeWeights } from "../onnx/write.ts";
+import { float32, type Tensor } from "../tensor.ts";
 import { formatTokenizer, renderTokens } from "../tokenizer/text-format.ts";
 import type { Tokenizer } from "../tokenizer/tokenizer.ts";
 import { buildGraphs, type ModelGraphs } from "./graphs.ts";
@@ -94,7 +96,7 @@ async function exportOwn(source: ExportSource, folder: FolderSink, options: Expo
     graphs: names,
     spec,
   } as const;
-  const features = await featureTensors(checkpoint);
+  const features = await featureTensors(source);
   if (features.size > 0) {
     await writeBytes(folder, FEATURES_NAME, encodeSafetensors(features));
     files.push({ name: FEATURES_NAME });
@@ -169,18 +171,13 @@ function countProgress(totalBytes: number, onProgress: ExportOptions["onProgress
   });
 }
 
-/** The checkpoint's own window and filterbank, where it has them. */
-async function featureTensors(
-  checkpoint: Checkpoint,
-): Promise<Map<string, { dims: readonly number[]; data: Float32Array }>> {
-  const found = new Map<string, { dims: readonly number[]; data: Float32Array }>();
-  for (const [name, tensor] of [
-    ["window", "preprocessor.featurizer.window"],
-    ["filterbank", "preprocessor.featurizer.fb"],
-  ]) {
-    const info = checkpoint.tensors.get(tensor);
-    if (info) found.set(name, { dims: info.dims, data: await checkpoint.readFloat32(tensor) });
-  }
+/** The checkpoint's own window `[sample]` and filterbank `[mel, bin]`, where it has them. */
+async function featureTensors({ checkpoint, spec }: ExportSource): Promise<Map<string, Tensor>> {
+  const { window, filterbank } = await readFeatureTensors(checkpoint, spec.features);
+  const found = new Map<string, Tensor>();
+  if (window) found.set("window", float32(window, [window.length]));
+  const { numMels } = spec.features;
+  if (filterbank) found.set("filterbank", float32(filterbank, [numMels, filterbank.length / numMels]));
   return found;
 }
 

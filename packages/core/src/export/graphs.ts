@@ -7,6 +7,7 @@ import {
   jointOutput,
   predictionProjection,
   predictionStep,
+  stateSize,
 } from "../architectures/heads.ts";
 import { createNet, type Net, type Precision, type Weights } from "../architectures/net.ts";
 import type { ConformerSpec, ModelSpec, TransducerSpec } from "../config/spec.ts";
@@ -20,7 +21,7 @@ export interface ModelGraphs {
    * `log_probs` `[batch, step, class]`, `encoder_projected` `[batch, step, joint]`, `logits`.
    */
   readonly encoder: Graph;
-  /** `tokens` int32 `[row]`, `state_1`, `state_2` → `prediction` `[row, joint]`, `next_state_1`, `next_state_2`. */
+  /** `tokens` int32 `[row]`, `state` `[row, state]` → `prediction` `[row, joint]`, `next_state` `[row, state]`. */
   readonly prediction?: Graph;
   /** `encoder` and `prediction` `[row, joint]` → `logits` `[row, output]`. */
   readonly joint?: Graph;
@@ -94,30 +95,15 @@ export function outputSize(spec: ModelSpec): number {
   return spec.encoder.kind === "conformer" ? (spec.encoder.outSize ?? spec.encoder.modelSize) : spec.encoder.outSize;
 }
 
-/** Shapes `[layer, row, size]` of the prediction network's states, one entry a state; `[1, row, labels]` if stateless. */
-export function stateSizes(spec: TransducerSpec): readonly { numLayers: number; size: number }[] {
-  const { prediction } = spec;
-  if (prediction.kind === "stateless") {
-    return prediction.contextSize > 1 ? [{ numLayers: 1, size: prediction.contextSize - 1 }] : [];
-  }
-  const { numLayers, hiddenSize, projectionSize } = prediction;
-  return [
-    { numLayers, size: projectionSize ?? hiddenSize },
-    { numLayers, size: hiddenSize },
-  ];
-}
-
 function predictionGraph(spec: TransducerSpec, weights: Weights): Graph {
   const g = new GraphBuilder("prediction");
   const net = createNet(g, weights);
   const tokens = g.input("tokens", "int32", ["row"]);
-  const sizes = stateSizes(spec);
-  const states = sizes.map(({ numLayers, size }, i) => g.input(`state_${i + 1}`, "float32", [numLayers, "row", size]));
-  const step = predictionStep(net, spec, tokens, states);
+  const size = stateSize(spec);
+  const state = size > 0 ? g.input("state", "float32", ["row", size]) : undefined;
+  const step = predictionStep(net, spec, tokens, state);
   g.output("prediction", predictionProjection(net, step.output), "float32", ["row", spec.joint.hiddenSize]);
-  step.states.forEach((state, i) => {
-    g.output(`next_state_${i + 1}`, state, "float32", [sizes[i].numLayers, "row", sizes[i].size]);
-  });
+  if (step.state !== undefined) g.output("next_state", step.state, "float32", ["row", size]);
   return g.finish();
 }
 

@@ -1,0 +1,137 @@
+import { initialState, stateSize } from "../architectures/heads.ts";
+import type { ModelSpec, TransducerSpec } from "../config/spec.ts";
+import type { TransducerNetworks } from "../decoding/transducer.ts";
+import { SpeechError } from "../errors.ts";
+import { contextSize, takesContext } from "../export/graphs.ts";
+import { defaultContext } from "../export/layouts.ts";
+import type { GraphSession, Runtime } from "../runtime.ts";
+import { float32, int32, int64, type Tensor } from "../tensor.ts";
+import type { ModelPackage } from "./package.ts";
+
+/** Features of a batch: `[batch, mel, frame]` row-major, zero beyond each row's valid frames. */
+export interface FeatureBatch {
+  readonly data: Float32Array;
+  readonly numMels: number;
+  readonly numFrames: number;
+  /** Valid frames of each row. */
+  readonly lengths: readonly number[];
+}
+
+/** What the encoder and the heads fused to it give for a batch. */
+export interface Encoded {
+  /** Width of the arrays in steps; rows are valid up to their own length. */
+  readonly numSteps: number;
+  readonly lengths: readonly number[];
+  /** `[batch, model, step]` */
+  readonly encoded: Float32Array;
+  /** `[batch, step, class]`, models with CTC */
+  readonly logProbs?: Float32Array;
+  /** `[batch, step, joint]`, transducers */
+  readonly projected?: Float32Array;
+  /** `[batch, class]` or `[batch, step, class]`, classifiers */
+  readonly logits?: Float32Array;
+}
+
+/** A model's networks, loaded. */
+export interface AcousticModel {
+  readonly spec: ModelSpec;
+  /** @param context as `att_context_size`; the checkpoint's default unless told */
+  encode(batch: FeatureBatch, context?: readonly number[]): Promise<Encoded>;
+  /** Transducers only. */
+  readonly networks: TransducerNetworks | undefined;
+  /** Frees the graphs; idempotent. */
+  close(): Promise<void>;
+}
+
+/** Loads the graphs of a model in our own layout. */
+export async function openAcousticModel(model: ModelPackage, runtime: Runtime, numThreads = 1): Promise<AcousticModel> {
+  const { spec, graphs } = model;
+  const { transducer } = spec.heads;
+  const sessions: GraphSession[] = [];
+  const load = async (role: "encoder" | "prediction" | "joint") => {
+    const location = graphs[role];
+    if (!location) return undefined;
+    const session = await runtime.load(location, { numThreads });
+    sessions.push(session);
+    return session;
+  };
+  const encoder = (await load("encoder")) as GraphSession;
+  const prediction = await load("prediction");
+  const joint = await load("joint");
+  return {
+    spec,
+    encode: (batch, context) => encode(spec, encoder, batch, context),
+    networks: transducer && prediction && joint ? transducerNetworks(transducer, prediction, joint) : undefined,
+    async close() {
+      await Promise.all(sessions.map((session) => session.close()));
+    },
+  };
+}
+
+/**
+ * Checks a context against those the checkpoint was trained with.
+ * @throws SpeechError `MODEL_UNSUPPORTED` naming the contexts it has
+ */
+export function checkContext(spec: ModelSpec, context: readonly number[]): void {
+  const known = contextsOf(spec);
+  if (known.some((c) => c.length === context.length && c.every((v, i) => v === context[i]))) return;
+  throw new SpeechError(
+    "MODEL_UNSUPPORTED",
+    `attention context [${context.join(",")}]: expected one of ${known.map((c) => `[${c.join(",")}]`).join(" ")}, which the model was trained with. Choose one of these.`,
+  );
+}
+
+/** Every attention context a model offers, the default first. */
+export function contextsOf(spec: ModelSpec): readonly (readonly number[])[] {
+  if (spec.encoder.kind !== "conformer") return [];
+  const { style, contexts, chunkContexts } = spec.encoder.attention;
+  if (style === "chunked_limited_with_rc") return [[-1, -1, -1], ...chunkContexts];
+  return contexts.map((c) => [c.left, c.right]);
+}
+
+async function encode(
+  spec: ModelSpec,
+  session: GraphSession,
+  batch: FeatureBatch,
+  context?: readonly number[],
+): Promise<Encoded> {
+  const feeds: Record<string, Tensor> = {
+    audio_signal: float32(batch.data, [batch.lengths.length, batch.numMels, batch.numFrames]),
+    length: int64(batch.lengths),
+  };
+  if (takesContext(spec)) feeds.att_context = int64(context ?? defaultContext(spec), [contextSize(spec)]);
+  const out = await session.run(feeds);
+  const floats = (name: string) => out[name]?.data as Float32Array | undefined;
+  return {
+    numSteps: out.encoded.dims[2],
+    lengths: Array.from(out.encoded_lengths.data as BigInt64Array, Number),
+    encoded: out.encoded.data as Float32Array,
+    logProbs: floats("log_probs"),
+    projected: floats("encoder_projected"),
+    logits: floats("logits"),
+  };
+}
+
+function transducerNetworks(spec: TransducerSpec, prediction: GraphSession, joint: GraphSession): TransducerNetworks {
+  const jointSize = spec.joint.hiddenSize;
+  const size = stateSize(spec);
+  return {
+    jointSize,
+    numOutputs: spec.joint.numOutputs,
+    initialState: initialState(spec),
+    async predict(tokens, states) {
+      const feeds: Record<string, Tensor> = { tokens: int32(tokens) };
+      if (size > 0) feeds.state = float32(states, [tokens.length, size]);
+      const out = await prediction.run(feeds);
+      return {
+        outputs: out.prediction.data as Float32Array,
+        states: size > 0 ? (out.next_state.data as Float32Array) : states,
+      };
+    },
+    async joint(encoderRows, predictionRows) {
+      const dims = [encoderRows.length / jointSize, jointSize];
+      const out = await joint.run({ encoder: float32(encoderRows, dims), prediction: float32(predictionRows, dims) });
+      return out.logits.data as Float32Array;
+    },
+  };
+}

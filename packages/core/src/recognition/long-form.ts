@@ -1,0 +1,86 @@
+import { subsamplingFactor } from "../config/geometry.ts";
+import type { ConformerSpec, ModelSpec } from "../config/spec.ts";
+import { planWindows, type Window } from "../decoding/windows.ts";
+
+/** How a recording is put through the encoder. */
+export interface LongFormPlan {
+  /**
+   * `whole`: at once, NeMo's own numbers. `exact-windows`: overlapping windows whose kept steps hear everything that they
+   * would hear in the whole recording, so the numbers are the same. `windows`: overlapping windows with the context NeMo's
+   * buffered inference gives them; numbers differ a little from the whole recording.
+   */
+  readonly method: "whole" | "exact-windows" | "windows";
+  readonly windows: readonly Window[];
+}
+
+/** Attention scores of one recording may take this much: they grow with the square of its length. */
+const MAX_SCORE_BYTES = 512 * 2 ** 20;
+
+/** Convolutional encoders and short attention grow with the length only; beyond this they are cut all the same. */
+const MAX_WHOLE_SEC = 600;
+
+/** NeMo's buffered inference hears 10 s before a chunk; its chunks of 2 s are for live use, ours are for throughput. */
+const LEFT_SEC = 10;
+const CHUNK_SEC = 100;
+const RIGHT_SEC = 10;
+
+/** Plans one recording of `numSamples` samples at the model's rate. */
+export function planLongForm(spec: ModelSpec, context: readonly number[], numSamples: number): LongFormPlan {
+  const step = subsamplingFactor(spec.encoder) * spec.features.hopSamples;
+  const numSteps = Math.ceil(numSamples / step);
+  if (numSteps <= maxWholeSteps(spec)) {
+    return {
+      method: "whole",
+      windows: [{ startSample: 0, endSample: numSamples, firstStep: 0, endStep: undefined, startStep: 0 }],
+    };
+  }
+  const field = spec.encoder.kind === "conformer" ? receptiveField(spec, spec.encoder, context) : undefined;
+  const inSteps = (sec: number, unit: number) => Math.ceil((sec * spec.features.sampleRateHz) / step / unit) * unit;
+  const sizes = field
+    ? { left: field.left, chunk: inSteps(CHUNK_SEC, field.unit), right: field.right }
+    : { left: inSteps(LEFT_SEC, 1), chunk: inSteps(CHUNK_SEC, 1), right: inSteps(RIGHT_SEC, 1) };
+  const windows = planWindows(numSamples, {
+    leftSamples: sizes.left * step,
+    chunkSamples: sizes.chunk * step,
+    rightSamples: sizes.right * step,
+    stepSamples: step,
+  });
+  return { method: field ? "exact-windows" : "windows", windows };
+}
+
+/** How many steps one row may have before it is cut. */
+export function maxWholeSteps(spec: ModelSpec): number {
+  const step = (subsamplingFactor(spec.encoder) * spec.features.hopSamples) / spec.features.sampleRateHz;
+  const byTime = Math.floor(MAX_WHOLE_SEC / step);
+  if (spec.encoder.kind !== "conformer") return byTime;
+  // The position scores are [head, step, 2 · step] floats before they are shifted.
+  const byScores = Math.floor(Math.sqrt(MAX_SCORE_BYTES / (8 * spec.encoder.numHeads)));
+  return Math.min(byTime, byScores);
+}
+
+/** A left context that costs more than the chunk itself is not worth being exact. */
+const MAX_EXACT_LEFT_SEC = 120;
+
+/**
+ * The steps before and after a chunk that reach its numbers through all layers, in whole chunks of the attention mask;
+ * undefined where that is everything, or too much.
+ */
+function receptiveField(spec: ModelSpec, encoder: ConformerSpec, context: readonly number[]) {
+  const { attention, convContext, convNorm, numLayers } = encoder;
+  const [left, right] = context;
+  const isOverTime = convNorm.kind === "instance_norm" || convNorm.kind === "group_norm";
+  const seesAll = spec.features.normalize.kind === "per_feature" || spec.features.normalize.kind === "all_features";
+  const isBounded =
+    left >= 0 && right >= 0 && attention.style !== "chunked_limited_with_rc" && attention.globalTokens === 0;
+  if (!isBounded || isOverTime || seesAll || encoder.reduction || attention.kind === "abs_pos") return undefined;
+  const isChunked = attention.style === "chunked_limited" && attention.kind === "rel_pos";
+  const unit = isChunked ? right + 1 : 1;
+  // The subsampling convolutions and the analysis windows at a cut reach three steps at most.
+  const edge = 3;
+  const reachLeft = numLayers * (left + convContext.left + (isChunked ? right : 0)) + edge;
+  const reachRight = numLayers * ((isChunked ? 0 : right) + convContext.right) + (isChunked ? right : 0) + edge;
+  const stepSec = (subsamplingFactor(encoder) * spec.features.hopSamples) / spec.features.sampleRateHz;
+  if (reachLeft * stepSec > MAX_EXACT_LEFT_SEC || reachRight * stepSec > MAX_EXACT_LEFT_SEC) return undefined;
+  const whole = (steps: number) => Math.ceil(steps / unit) * unit;
+  return { left: whole(reachLeft), right: whole(reachRight), unit };
+}

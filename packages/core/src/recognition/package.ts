@@ -1,0 +1,19 @@
+import type { ModelSpec } from "../config/spec.ts";
+import type { GraphLocation } from "../runtime.ts";
+import type { Tokenizer } from "../tokenizer/tokenizer.ts";
+
+/** A model ready to be loaded: its description, its graphs and what stands beside them. */
+export interface ModelPackage {
+  /** What to call it in messages. */
+  readonly name: string;
+  readonly spec: ModelSpec;
+  /** Absent for classifiers. */
+  readonly tokenizer: Tokenizer | undefined;
+  /** The checkpoint's own analysis window and mel filterbank, where it has them. */
+  readonly featureTensors: { readonly window?: Float32Array; readonly filterbank?: Float32Array };
+  readonly graphs: {
+    readonly encoder: GraphLocation;
+    readonly prediction?: GraphLocation;
+    readonly joint?: GraphLocation;
+  };
+}

@@ -1,0 +1,178 @@
+import { readdir, stat } from "node:fs/promises";
+import { basename, dirname, extname, join, resolve } from "node:path";
+import { fileURLToPath } from "node:url";
+import {
+  type Checkpoint,
+  describeCheckpoint,
+  type ExportSource,
+  exportModel,
+  type ForeignModel,
+  MANIFEST_NAME,
+  type ModelFolder,
+  type ModelPackage,
+  openDirectory,
+  openForeignRecognizer,
+  openModelFolder,
+  openNemo,
+  openRecognizer,
+  type Precision,
+  type Recognizer,
+  type Runtime,
+  SpeechError,
+} from "@nemo-stt/core";
+import { cacheFolder, publishFolder } from "./cache.ts";
+import { openFileSource } from "./file-source.ts";
+import { folderSink } from "./folder-sink.ts";
+import { openFolderSources } from "./folder-source.ts";
+import { findPulled } from "./hub.ts";
+import { nodeRuntime } from "./runtime.ts";
+import { fileSpill } from "./spill.ts";
+
+/** Where a model is looked for and how it is run. */
+export interface LoadModelOptions {
+  /** ONNX Runtime on the calling thread unless told. */
+  readonly runtime?: Runtime;
+  /** Threads inside one operator; 1 unless told. */
+  readonly numThreads?: number;
+  /** Weights of a `.nemo` as 32-bit floats unless told. */
+  readonly precision?: Precision;
+  /** Called while a `.nemo` is exported for the first time. */
+  readonly onExport?: (progress: { writtenBytes: number; totalBytes: number }) => void;
+}
+
+/** The folder of the models that come with the package. */
+const BUNDLED = fileURLToPath(new URL("../models/", import.meta.url));
+
+/** The models that come with the package: a small English recogniser and a voice activity detector. */
+export const BUNDLED_MODELS = {
+  speech: join(BUNDLED, "nemo-stt-en-tiny.nemo"),
+  vad: join(BUNDLED, "nemo-stt-vad-tiny.nemo"),
+} as const;
+
+/**
+ * Loads a speech model: a `.nemo`, a folder that was exported (by us, NeMo, sherpa-onnx or onnx-asr's converters), a bare
+ * `.onnx` with its tokens beside it, or the name of a model that was pulled. Without a name: the bundled English model.
+ * @throws SpeechError
+ */
+export async function loadModel(
+  model: string = BUNDLED_MODELS.speech,
+  options: LoadModelOptions = {},
+): Promise<Recognizer> {
+  const runtime = options.runtime ?? nodeRuntime();
+  const path = await locateModel(model);
+  const foreign = await foreignGraphFiles(path);
+  if (foreign) return openForeignRecognizer(foreign, runtime, options.numThreads);
+  return openRecognizer(await openModel(path, options), runtime, options.numThreads);
+}
+
+/** A checkpoint or a folder of ours, before any graph is loaded: also for classifiers. */
+export async function openModel(model: string, options: LoadModelOptions = {}): Promise<ModelPackage> {
+  const path = await locateModel(model);
+  if (extname(path) === ".onnx") return openModelFolder(diskFolder(dirname(path)));
+  if (await exists(join(path, MANIFEST_NAME))) return openModelFolder(diskFolder(path));
+  return openExported(path, options);
+}
+
+/** The files of a model that another runtime's tools exported; undefined for checkpoints and for folders of ours. */
+async function foreignGraphFiles(path: string): Promise<ForeignModel | undefined> {
+  const isGraph = extname(path) === ".onnx";
+  const folder = isGraph ? dirname(path) : path;
+  if (!isGraph && (await stat(path)).isFile()) return undefined;
+  const isOther = await Promise.all([MANIFEST_NAME, "model_weights.ckpt"].map((name) => exists(join(folder, name))));
+  if (isOther.includes(true)) return undefined;
+  return { folder: diskFolder(folder), names: await readdir(folder), graph: isGraph ? basename(path) : undefined };
+}
+
+/** Exports a `.nemo` into the cache, unless it is there by its content, and opens the exported folder. */
+async function openExported(path: string, options: LoadModelOptions): Promise<ModelPackage> {
+  const precision = options.precision ?? "float32";
+  return withCheckpoint(path, async (source) => {
+    const key = `${source.checkpoint.fingerprint.slice(0, 32)}-${precision}-${EXPORT_VERSION}`;
+    const folder = await publishFolder(join(cacheFolder(), "exports", key), async (temporary) => {
+      await exportModel(source, await folderSink(temporary), { precision, onProgress: options.onExport });
+    });
+    return { ...(await openModelFolder(diskFolder(folder))), name: source.checkpoint.name };
+  });
+}
+
+/** Counts up whenever the same checkpoint would be exported differently, so that old cache entries are not used. */
+const EXPORT_VERSION = 1;
+
+/**
+ * Opens a checkpoint (a `.nemo`, or the folder of an extracted one) for as long as `use` runs.
+ * @throws SpeechError `MODEL_UNSUPPORTED` when the model is none that can be run
+ */
+export async function withCheckpoint<T>(path: string, use: (source: ExportSource) => Promise<T>): Promise<T> {
+  return withRawCheckpoint(path, async (checkpoint) => use(await describeCheckpoint(checkpoint)));
+}
+
+/** Opens a checkpoint without asking whether its model can be run. */
+export async function withRawCheckpoint<T>(model: string, use: (checkpoint: Checkpoint) => Promise<T>): Promise<T> {
+  const path = await locateModel(model);
+  const spill = fileSpill();
+  const closers: (() => Promise<void>)[] = [() => spill.close()];
+  try {
+    if ((await stat(path)).isDirectory()) {
+      const folder = await openFolderSources(path);
+      closers.push(() => folder.close());
+      return await use(await openDirectory(folder.files, path));
+    }
+    const file = await openFileSource(path);
+    closers.push(() => file.close());
+    return await use(await openNemo(file, { createSpill: spill.create }));
+  } finally {
+    await Promise.all(closers.map((close) => close()));
+  }
+}
+
+/**
+ * The path of a model: a path that exists, or a hub name (`nvidia/NAME`) that was pulled.
+ * @throws SpeechError `NOT_FOUND`
+ */
+export async function locateModel(model: string): Promise<string> {
+  const path = resolve(model);
+  if (await exists(path)) return path;
+  const pulled = await findPulled(model);
+  if (pulled) return pulled;
+  const isName = /^[\w.-]+\/[\w.-]+$/.test(model);
+  throw new SpeechError(
+    "NOT_FOUND",
+    `${model}: expected a .nemo file, an exported folder, an .onnx file or a pulled model, got nothing of that name. ${isName ? `Run \`nemo-stt pull ${model}\` first.` : "Check the path."}`,
+  );
+}
+
+async function exists(path: string): Promise<boolean> {
+  return stat(path).then(
+    () => true,
+    () => false,
+  );
+}
+
+/** A folder on the disk as the core reads it. */
+export function diskFolder(folder: string): ModelFolder {
+  return {
+    name: folder,
+    async read(name) {
+      const path = join(folder, name);
+      return (await exists(path)) ? readWhole(path) : undefined;
+    },
+    graph: (name) => ({ path: join(folder, name) }),
+  };
+}
+
+/** A small file as a source that holds nothing open. */
+async function readWhole(path: string) {
+  const { size } = await stat(path);
+  return {
+    name: path,
+    sizeBytes: size,
+    async read(start: number, end: number) {
+      const file = await openFileSource(path);
+      try {
+        return await file.read(start, end);
+      } finally {
+        await file.close();
+      }
+    },
+  };
+}
