@@ -114,12 +114,14 @@ export interface ConvAsrSpec {
   readonly subsamplingFactor: number;
 }
 
+/** Names of NeMo's `activation_registry` and of torch functions; `hardtanh` is torch's, -1 … 1. */
 export type Activation = "relu" | "hardtanh" | "selu" | "swish" | "silu" | "gelu" | "tanh" | "sigmoid" | "identity";
 
 /** One `JasperBlock`. */
 export interface JasperBlockSpec {
   readonly filters: number;
   readonly repeat: number;
+  /** After `kernel_size_factor`. */
   readonly kernel: number;
   readonly stride: number;
   readonly dilation: number;
@@ -127,9 +129,10 @@ export interface JasperBlockSpec {
   readonly groups: number;
   readonly heads: number;
   readonly residual: boolean;
-  readonly residualMode: "add" | "stride_add" | "max" | "stride_max";
+  readonly residualMode: "add" | "stride_add" | "max";
   readonly residualDense: boolean;
   readonly strideLast: boolean;
+  /** Steps that the convolutions look ahead; -1 for as many as they look back. */
   readonly futureContext: number;
   readonly normalization: "batch" | "layer" | "instance" | "group";
   readonly normGroups: number;
@@ -160,8 +163,20 @@ export interface TransducerSpec {
   readonly vocabularySize: number;
   readonly durations: readonly number[];
   readonly prediction:
-    | { readonly kind: "lstm"; readonly numLayers: number; readonly hiddenSize: number; readonly embeddingSize: number; readonly projectionSize: number | undefined; readonly hasBlankRow: boolean }
-    | { readonly kind: "stateless"; readonly contextSize: number; readonly hiddenSize: number; readonly layerNorm: boolean };
+    | {
+        readonly kind: "lstm";
+        readonly numLayers: number;
+        readonly hiddenSize: number;
+        readonly embeddingSize: number;
+        readonly projectionSize: number | undefined;
+        readonly hasBlankRow: boolean;
+      }
+    | {
+        readonly kind: "stateless";
+        readonly contextSize: number;
+        readonly hiddenSize: number;
+        readonly layerNorm: boolean;
+      };
   readonly joint: {
     readonly hiddenSize: number;
     readonly activation: "relu" | "sigmoid" | "tanh";
@@ -186,15 +201,24 @@ export interface ClassifierSpec {
   readonly logSoftmax: boolean;
 }
 
-/** How ids become text. `artifact` is the configuration's value, to be given to `Checkpoint.artifact`. */
-export type TokenizerSpec =
+/**
+ * How ids become text. `artifact` is the configuration's value, to be given to `Checkpoint.artifact`; `size` is the number
+ * of ids that the heads have, where it is known.
+ */
+export type TokenizerSpec = { readonly size?: number } & (
   | { readonly kind: "sentencepiece"; readonly artifact: string; readonly vocabulary: readonly string[] }
-  | { readonly kind: "wordpiece"; readonly artifact: string; readonly vocabulary: readonly string[] }
+  | { readonly kind: "wordpiece"; readonly artifact: string; readonly specialTokens: readonly string[] }
   | { readonly kind: "characters"; readonly labels: readonly string[] }
-  | { readonly kind: "aggregate"; readonly parts: readonly { readonly lang: string; readonly tokenizer: TokenizerSpec }[] };
+  | {
+      readonly kind: "aggregate";
+      readonly parts: readonly { readonly lang: string; readonly tokenizer: TokenizerSpec }[];
+    }
+);
 
 /** `decoding` of the configuration, as far as greedy decoding reads it. */
 export interface DecodingSpec {
+  /** What the checkpoint asks for; anything but `greedy` and `greedy_batch` means that NeMo itself would search. */
+  readonly strategy: string;
   readonly confidence: ConfidenceSpec;
   readonly wordSeparator: string;
   readonly segmentSeparators: readonly string[];

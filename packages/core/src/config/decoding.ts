@@ -1,0 +1,145 @@
+import { SpeechError } from "../errors.ts";
+import {
+  type ConfigBlock,
+  childBlock,
+  choiceOr,
+  flagOr,
+  integerOr,
+  numberOr,
+  pathOf,
+  rawValue,
+  rootBlock,
+  shown,
+  textOr,
+  textsOf,
+  wrong,
+} from "./block.ts";
+import type { ConfidenceSpec, DecodingSpec } from "./spec.ts";
+
+/** A user's expression runs on every transcript; one that is longer or nests repetitions could take forever. */
+const MAX_PATTERN_LENGTH = 200;
+const MAX_REPETITIONS = 2;
+
+/**
+ * Describes `decoding` (ctc_decoding.py, rnnt_decoding.py) as far as greedy decoding reads it. A model without the block
+ * has NeMo's defaults.
+ */
+export function describeDecoding(root: ConfigBlock): DecodingSpec {
+  const block = childBlock(root, "decoding") ?? rootBlock({});
+  refuseFusion(block);
+  return {
+    strategy: textOr(block, "strategy", "greedy_batch") ?? "greedy_batch",
+    confidence: describeConfidence(block),
+    wordSeparator: textOr(block, "word_seperator", " ") ?? " ",
+    segmentSeparators: textsOf(block, "segment_seperators") ?? [".", "?", "!"],
+    segmentGapThresholdSteps: integerOr(block, "segment_gap_threshold", undefined),
+    stripLangTags: flagOr(block, "strip_lang_tags", false),
+    langTagPattern: describePattern(block),
+    eouString: datasetText(root, "eou_string") ?? "<EOU>",
+    eobString: datasetText(root, "eob_string") ?? "<EOB>",
+  };
+}
+
+/**
+ * The most tokens that greedy decoding may emit on one step, `greedy.max_symbols` or its older name
+ * `greedy.max_symbols_per_step`; NeMo's default of 10 where neither stands, undefined (no limit) for null.
+ */
+export function describeMaxSymbols(root: ConfigBlock): number | undefined {
+  const decoding = childBlock(root, "decoding");
+  const greedy = decoding && childBlock(decoding, "greedy");
+  if (!greedy) return 10;
+  const values = ["max_symbols", "max_symbols_per_step"].map((key) => integerOr(greedy, key, "absent" as const));
+  const given = values.find((value) => typeof value === "number" && value > 0);
+  if (typeof given === "number") return given;
+  return values.every((value) => value === "absent") ? 10 : undefined;
+}
+
+/** `decoding.temperature`, which divides the logits of a CTC head. */
+export function describeTemperature(owner: ConfigBlock): number {
+  const decoding = childBlock(owner, "decoding");
+  const temperature = (decoding && numberOr(decoding, "temperature", 1)) ?? 1;
+  if (decoding && !(temperature > 0)) throw wrong(decoding, "temperature", "a positive number", temperature);
+  return temperature;
+}
+
+/** NeMo `ConfidenceConfig` (asr_confidence_utils.py): an older block in `greedy` counts where the newer one is idle. */
+function describeConfidence(decoding: ConfigBlock): ConfidenceSpec {
+  const empty = rootBlock({});
+  const block = childBlock(decoding, "confidence_cfg") ?? empty;
+  const greedy = childBlock(decoding, "greedy") ?? empty;
+  const isOn = ["frame", "token", "word"].some((what) => flagOr(block, `preserve_${what}_confidence`, false));
+  const own = childBlock(block, "method_cfg") ?? childBlock(block, "measure_cfg");
+  const older = childBlock(greedy, "confidence_method_cfg") ?? childBlock(greedy, "confidence_measure_cfg");
+  const method = (isOn ? own : (older ?? own)) ?? empty;
+  return {
+    excludeBlank: flagOr(block, "exclude_blank", true),
+    aggregation: choiceOr(block, "aggregation", ["mean", "min", "max", "prod"] as const, "min"),
+    tdtIncludeDuration:
+      flagOr(block, "tdt_include_duration", false) || flagOr(greedy, "tdt_include_duration_confidence", false),
+    method: choiceOr(method, "name", ["max_prob", "entropy"] as const, "entropy"),
+    entropyType: choiceOr(method, "entropy_type", ["gibbs", "tsallis", "renyi"] as const, "tsallis"),
+    alpha: describeAlpha(method),
+    entropyNorm: choiceOr(method, "entropy_norm", ["lin", "exp"] as const, "exp"),
+  };
+}
+
+/** The former name of `alpha` is `temperature`, and it wins where it is a number. */
+function describeAlpha(method: ConfigBlock): number {
+  const former = rawValue(method, "temperature");
+  const alpha = typeof former === "number" ? former : (numberOr(method, "alpha", 0.33) ?? 0.33);
+  if (!(alpha > 0)) throw wrong(method, "alpha", "a positive number", alpha);
+  return alpha;
+}
+
+/** Language models and boosting trees inside greedy decoding change the text that NeMo prints. */
+function refuseFusion(decoding: ConfigBlock): void {
+  const greedy = childBlock(decoding, "greedy");
+  if (!greedy) return;
+  const refuse = (key: string): never => {
+    throw new SpeechError(
+      "MODEL_UNSUPPORTED",
+      `model_config.yaml: \`${pathOf(greedy, key)}\` is ${shown(rawValue(greedy, key))}: this model's greedy decoding is mixed with another model, which is not supported.`,
+    );
+  };
+  if (rawValue(greedy, "ngram_lm_model") && numberOr(greedy, "ngram_lm_alpha", 0)) refuse("ngram_lm_model");
+  const tree = childBlock(greedy, "boosting_tree");
+  const phrases = ["model_path", "key_phrases_file", "key_phrases_list", "key_phrase_items_list"];
+  const hasPhrases = tree && phrases.some((key) => rawValue(tree, key) && String(rawValue(tree, key)) !== "");
+  if (hasPhrases && numberOr(greedy, "boosting_tree_alpha", 0)) refuse("boosting_tree");
+}
+
+/** Marks of turn ends are options of NeMo's data sets (audio_to_eou_label_lhotse.py). */
+function datasetText(root: ConfigBlock, key: string): string | undefined {
+  for (const name of ["train_ds", "validation_ds", "test_ds"]) {
+    const block = isMapping(rawValue(root, name)) ? childBlock(root, name) : undefined;
+    const text = block && textOr(block, key, undefined);
+    if (text) return text;
+  }
+  return undefined;
+}
+
+const isMapping = (value: unknown): boolean => typeof value === "object" && value !== null && !Array.isArray(value);
+
+/** A pattern of the checkpoint is only taken where it cannot run away. */
+function describePattern(block: ConfigBlock): string | undefined {
+  const pattern = textOr(block, "lang_tag_pattern", undefined);
+  if (pattern === undefined) return undefined;
+  const repetitions = pattern.match(/[*+]|\{\d+,\}/g) ?? [];
+  const isSimple =
+    pattern.length <= MAX_PATTERN_LENGTH &&
+    repetitions.length <= MAX_REPETITIONS &&
+    !/\)[*+?{]|\\\d|\(\?/.test(pattern);
+  if (!isSimple || !isExpression(pattern)) {
+    throw wrong(block, "lang_tag_pattern", "a short regular expression without repeated groups", pattern);
+  }
+  return pattern;
+}
+
+function isExpression(pattern: string): boolean {
+  try {
+    new RegExp(pattern, "u");
+    return true;
+  } catch {
+    return false;
+  }
+}
