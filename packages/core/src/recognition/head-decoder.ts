@@ -94,3 +94,14 @@ function transducerDecoder(model: AcousticModel, confidence: ConfidenceSpec): He
     hypothesis: (state) => closeHypothesis(state.hypothesis),
   };
 }
+
+/** Decodes every row of an encoded batch by one head. */
+export async function decodeRows(acoustic: AcousticModel, head: Head, encoded: Encoded): Promise<Hypothesis[]> {
+  const decoder = createHeadDecoder(acoustic, head, acoustic.spec.decoding.confidence);
+  const states = encoded.lengths.map(() => decoder.createState());
+  await decoder.push(
+    encoded,
+    states.map((state, row) => ({ state, row, firstStep: 0, endStep: encoded.lengths[row] })),
+  );
+  return states.map((state) => decoder.hypothesis(state));
+}

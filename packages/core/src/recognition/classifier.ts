@@ -1,0 +1,149 @@
+import { stepSec } from "../config/geometry.ts";
+import type { ClassifierSpec } from "../config/spec.ts";
+import { SpeechError } from "../errors.ts";
+import { createFeatureExtractor, type FeatureExtractor } from "../features/extractor.ts";
+import type { AcousticModel } from "./acoustic.ts";
+import { planBatches } from "./batching.ts";
+import type { ModelPackage } from "./package.ts";
+import { featureBatch } from "./recognizer.ts";
+
+/** How a window classifier goes over a recording (NeMo's VAD recipe: windows of 0.63 s). */
+export interface WindowOptions {
+  readonly windowSec?: number;
+  readonly hopSec?: number;
+}
+
+const WINDOW_SEC = 0.63;
+const HOP_SEC = 0.08;
+
+/** Class probabilities of a recording over time. */
+export interface ClassifiedRecording {
+  readonly labels: readonly string[];
+  /** `[position, class]` after softmax. */
+  readonly probabilities: Float32Array;
+  readonly numPositions: number;
+  /** Distance of positions. */
+  readonly hopSec: number;
+  /** What one position covers: a window, or one step. */
+  readonly windowSec: number;
+  /** Probability of speech at every position, where the labels name speech. */
+  readonly probability: Float32Array | undefined;
+}
+
+/** Runs a classifier over a recording: a frame classifier once, a pooled one on overlapping windows. */
+export async function classifyWindows(
+  model: ModelPackage,
+  acoustic: AcousticModel,
+  waveform: Float32Array,
+  options: WindowOptions = {},
+): Promise<ClassifiedRecording> {
+  const spec = classifierOf(model);
+  const extractor = createFeatureExtractor(model.spec.features, model.featureTensors);
+  if (spec.kind === "frame") return classifySteps(model, spec, acoustic, extractor, waveform);
+  const rate = model.spec.sampleRateHz;
+  const windowSec = options.windowSec ?? WINDOW_SEC;
+  const hopSec = options.hopSec ?? HOP_SEC;
+  const windowSamples = Math.round(windowSec * rate);
+  const hopSamples = Math.round(hopSec * rate);
+  const numPositions = Math.max(0, Math.floor((waveform.length - windowSamples) / hopSamples) + 1);
+  const starts = Array.from({ length: numPositions }, (_, i) => i * hopSamples);
+  const windows = starts.map((start) => waveform.subarray(start, start + windowSamples));
+  const logits = await pooledLogits(acoustic, extractor, windows, spec.numClasses);
+  return classified(spec, logits, numPositions, hopSec, windowSec);
+}
+
+/** Class probabilities of whole recordings, one answer each (speech commands, languages). */
+export async function classifyRecordings(
+  model: ModelPackage,
+  acoustic: AcousticModel,
+  waveforms: readonly Float32Array[],
+): Promise<Float32Array[]> {
+  const spec = classifierOf(model);
+  const extractor = createFeatureExtractor(model.spec.features, model.featureTensors);
+  // NeMo pools over the padding of a batch too: recordings of different lengths are run alone.
+  return Promise.all(
+    waveforms.map(async (waveform) =>
+      softmaxRows(await pooledLogits(acoustic, extractor, [waveform], spec.numClasses), spec),
+    ),
+  );
+}
+
+function classifierOf(model: ModelPackage): ClassifierSpec {
+  const { classifier } = model.spec.heads;
+  if (classifier) return classifier;
+  throw new SpeechError(
+    "MODEL_UNSUPPORTED",
+    `${model.name}: expected a classifier, got ${model.spec.className}, which writes text. Use \`transcribe\`.`,
+  );
+}
+
+/** Windows are all of one length, so they share batches without padding. */
+async function pooledLogits(
+  acoustic: AcousticModel,
+  extractor: FeatureExtractor,
+  windows: readonly Float32Array[],
+  numClasses: number,
+): Promise<Float32Array> {
+  const all = new Float32Array(windows.length * numClasses);
+  const numFrames = windows.map((window) => extractor.frameCounts(window.length).numFrames);
+  for (const batch of planBatches(numFrames, { maxRows: 64, maxFrames: 16_000, maxPadding: 0 })) {
+    const { logits } = await acoustic.encode(
+      featureBatch(
+        extractor,
+        batch.map((i) => windows[i]),
+      ),
+    );
+    batch.forEach((i, row) => {
+      all.set((logits as Float32Array).subarray(row * numClasses, (row + 1) * numClasses), i * numClasses);
+    });
+  }
+  return all;
+}
+
+async function classifySteps(
+  model: ModelPackage,
+  spec: ClassifierSpec,
+  acoustic: AcousticModel,
+  extractor: FeatureExtractor,
+  waveform: Float32Array,
+): Promise<ClassifiedRecording> {
+  const { logits, numSteps } = await acoustic.encode(featureBatch(extractor, [waveform]));
+  const hop = stepSec(model.spec);
+  return classified(spec, logits as Float32Array, numSteps, hop, hop);
+}
+
+function classified(
+  spec: ClassifierSpec,
+  logits: Float32Array,
+  numPositions: number,
+  hopSec: number,
+  windowSec: number,
+): ClassifiedRecording {
+  const probabilities = softmaxRows(logits, spec);
+  const speech = speechClass(spec);
+  const probability =
+    speech === undefined
+      ? undefined
+      : Float32Array.from({ length: numPositions }, (_, i) => probabilities[i * spec.numClasses + speech]);
+  return { labels: spec.labels, probabilities, numPositions, hopSec, windowSec, probability };
+}
+
+/** The class that means speech: labelled so, or the second of NeMo's two unnamed frame labels. */
+function speechClass({ labels, kind, numClasses }: ClassifierSpec): number | undefined {
+  const named = labels.findIndex((label) => label.toLowerCase() === "speech");
+  if (named >= 0) return named;
+  return kind === "frame" && numClasses === 2 ? 1 : undefined;
+}
+
+/** Softmax of every row; rows that are log-probabilities already stay what they are. */
+function softmaxRows(logits: Float32Array, { numClasses }: ClassifierSpec): Float32Array {
+  const out = new Float32Array(logits.length);
+  for (let start = 0; start < logits.length; start += numClasses) {
+    let peak = Number.NEGATIVE_INFINITY;
+    for (let i = 0; i < numClasses; i++) peak = Math.max(peak, logits[start + i]);
+    let sum = 0;
+    for (let i = 0; i < numClasses; i++) sum += Math.exp(logits[start + i] - peak);
+    for (let i = 0; i < numClasses; i++) out[start + i] = Math.exp(logits[start + i] - peak) / sum;
+  }
+  return out;
+}
