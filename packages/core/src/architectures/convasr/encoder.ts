@@ -1,4 +1,5 @@
 import type { ConvAsrSpec, JasperBlockSpec } from "../../config/spec.ts";
+import { SpeechError } from "../../errors.ts";
 import type { Value } from "../../onnx/graph.ts";
 import { add, squeeze, unsqueeze } from "../../onnx/ops.ts";
 import type { Net } from "../net.ts";
@@ -36,6 +37,12 @@ export function convAsrEncoder(
   spec.blocks.forEach((block, i) => {
     if (block.residualDense) numDense++;
     const branches = block.residual ? Math.max(1, block.residualDense ? numDense : 0) : 0;
+    if (branches > panes.length) {
+      throw new SpeechError(
+        "MODEL_INVALID",
+        `encoder.jasper[${i}]: expected ${branches} earlier outputs for its dense residuals, got ${panes.length}. Blocks with \`residual_dense\` must follow one another.`,
+      );
+    }
     const options = convOptions(spec, block, i === spec.blocks.length - 1);
     const out = g.scope(`blocks.${i}`, () =>
       jasperBlock(net, spec, block, `encoder.encoder.${i}`, panes, { branches, options }),
