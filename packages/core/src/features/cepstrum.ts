@@ -1,0 +1,36 @@
+/** Applies a discrete cosine transform to one frame: `coefficients[c] = sum over m of matrix[c, m] * mels[m]`. */
+export type CosineTransform = (mels: ArrayLike<number>, coefficients: Float64Array) => void;
+
+/** torchaudio's `create_dct`: type II, rounded to float32, `[coefficient, mel]`. */
+export function createCosineTransform(
+  numCoefficients: number,
+  numMels: number,
+  norm: "ortho" | "none",
+): CosineTransform {
+  const matrix = new Float64Array(numCoefficients * numMels);
+  for (let c = 0; c < numCoefficients; c++) {
+    const ortho = Math.sqrt((c === 0 ? 1 : 2) / numMels);
+    for (let m = 0; m < numMels; m++) {
+      const value = Math.cos((Math.PI / numMels) * (m + 0.5) * c);
+      matrix[c * numMels + m] = Math.fround(value * (norm === "ortho" ? ortho : 2));
+    }
+  }
+  return (mels, coefficients) => {
+    for (let c = 0, i = 0; c < numCoefficients; c++) {
+      let sum = 0;
+      for (let m = 0; m < numMels; m++, i++) sum += matrix[i] * mels[m];
+      coefficients[c] = sum;
+    }
+  };
+}
+
+/** torchaudio `MFCC`: decibels further than this below the loudest value of the recording are raised to it. */
+const TOP_DECIBELS = 80;
+
+/** Raises the values of a recording to 80 dB below its loudest one, in place (`amplitude_to_DB` with `top_db`). */
+export function limitDynamicRange(decibels: Float64Array): void {
+  let loudest = Number.NEGATIVE_INFINITY;
+  for (const value of decibels) if (value > loudest) loudest = value;
+  const floor = loudest - TOP_DECIBELS;
+  for (let i = 0; i < decibels.length; i++) if (decibels[i] < floor) decibels[i] = floor;
+}
