@@ -237,7 +237,8 @@ export function classifierHead(net: Net, spec: ClassifierSpec, encoded: Value): 
   const { g } = net;
   if (spec.kind === "pooled") {
     const op = spec.pooling === "avg" ? "GlobalAveragePool" : "GlobalMaxPool";
-    return linear(exact(net), squeeze(g, g.op(op, [encoded]), [2]), `${spec.prefix}decoder_layers.0`);
+    const logits = linear(exact(net), squeeze(g, g.op(op, [encoded]), [2]), `${spec.prefix}decoder_layers.0`);
+    return spec.softmax ? g.op("Softmax", [logits], { axis: -1 }) : logits;
   }
   let x = encoded;
   spec.layers.forEach((name, i) => {

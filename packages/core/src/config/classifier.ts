@@ -54,7 +54,6 @@ type Unlabelled = Omit<ClassifierSpec, "labels">;
 function describePooled(block: ConfigBlock, table: TensorTable, encoderSize: number): Unlabelled {
   const [numClasses] = requireRank(table, `${PREFIX}decoder_layers.0.weight`, 2);
   requireLayer(table, `${PREFIX}decoder_layers.0`, [numClasses, encoderSize], `an encoder of ${encoderSize}`);
-  if (!flagOr(block, "return_logits", true)) throw unsupportedValue(block, "return_logits", "true");
   return {
     kind: "pooled",
     prefix: PREFIX,
@@ -63,6 +62,7 @@ function describePooled(block: ConfigBlock, table: TensorTable, encoderSize: num
     layers: [],
     activation: "identity",
     logSoftmax: false,
+    softmax: !flagOr(block, "return_logits", true),
   };
 }
 
@@ -89,6 +89,7 @@ function describePerceptron(block: ConfigBlock, table: TensorTable, encoderSize:
     layers,
     activation: choiceOr(block, "activation", ["relu", "tanh", "sigmoid"] as const, "relu"),
     logSoftmax: flagOr(block, "log_softmax", true),
+    softmax: false,
   };
 }
 

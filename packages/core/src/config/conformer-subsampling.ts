@@ -29,17 +29,17 @@ export function describeSubsampling(
   const prefix = "encoder.pre_encode";
   if (dimsOf(table, `${prefix}.weight`) !== undefined) {
     requireLayer(table, prefix, [modelSize, numMels], sizes(numMels, modelSize));
-    return { kind: "linear", factor: 1, convChannels: 0, isCausal: false };
+    return { kind: "linear", factor: 1, convChannels: 0, isCausal: false, isMasked: true };
   }
   if (dimsOf(table, `${prefix}.proj_out.weight`) !== undefined) {
     const factor = stackingFactor(table, `${prefix}.proj_out`, numMels, modelSize, true);
     const hasNorm = dimsOf(table, `${prefix}.pre_norm.weight`) !== undefined;
     if (hasNorm) requireLayer(table, `${prefix}.pre_norm`, [numMels], `\`encoder.feat_in\` ${numMels}`);
-    return { kind: hasNorm ? "stacking_norm" : "stacking", factor, convChannels: 0, isCausal: false };
+    return { kind: hasNorm ? "stacking_norm" : "stacking", factor, convChannels: 0, isCausal: false, isMasked: true };
   }
   if (dimsOf(table, `${prefix}.proj.weight`) !== undefined) {
     const factor = stackingFactor(table, `${prefix}.proj`, numMels, modelSize, false);
-    return { kind: "feature_stacking", factor, convChannels: 0, isCausal: false };
+    return { kind: "feature_stacking", factor, convChannels: 0, isCausal: false, isMasked: true };
   }
   return describeConv(block, table, prefix, { numMels, modelSize, isCausal });
 }
@@ -83,7 +83,15 @@ function describeConv(
     modelSize,
   };
   claimConvStages(table, prefix, stages, numMels);
-  return { kind: stages.kind, factor: 2 ** numStages, convChannels: channels, isCausal: stages.isCausal };
+  // 1 splits only inputs beyond 2^31 elements; more always splits, and a lone recording then goes without masks.
+  const isSplit = (integerOr(block, "subsampling_conv_chunking_factor", 1) ?? 1) > 1;
+  return {
+    kind: stages.kind,
+    factor: 2 ** numStages,
+    convChannels: channels,
+    isCausal: stages.isCausal,
+    isMasked: !(isSplit && stages.kind === "dw_striding"),
+  };
 }
 
 /** Causal convolutions keep more rows of frequency, which shows in the linear layer; where it does not, YAML says. */

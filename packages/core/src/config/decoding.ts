@@ -41,17 +41,22 @@ export function describeDecoding(root: ConfigBlock): DecodingSpec {
 }
 
 /**
- * The most tokens that greedy decoding may emit on one step, `greedy.max_symbols` or its older name
- * `greedy.max_symbols_per_step`; NeMo's default of 10 where neither stands, undefined (no limit) for null.
+ * The most tokens that greedy decoding may emit on one step: `greedy.max_symbols` or, where that is absent or null, its
+ * older name `greedy.max_symbols_per_step`, whose default is 10; undefined (no limit) only where that one is null.
+ * NeMo merges the block with `GreedyBatchedRNNTInferConfig` before it reads it (measured with 3.0.0).
  */
 export function describeMaxSymbols(root: ConfigBlock): number | undefined {
   const decoding = childBlock(root, "decoding");
   const greedy = decoding && childBlock(decoding, "greedy");
   if (!greedy) return 10;
-  const values = ["max_symbols", "max_symbols_per_step"].map((key) => integerOr(greedy, key, "absent" as const));
-  const given = values.find((value) => typeof value === "number" && value > 0);
-  if (typeof given === "number") return given;
-  return values.every((value) => value === "absent") ? 10 : undefined;
+  const positive = (key: string) => {
+    const value = integerOr(greedy, key, "absent" as const);
+    return typeof value === "number" && value <= 0 ? undefined : value;
+  };
+  const own = positive("max_symbols");
+  if (typeof own === "number") return own;
+  const older = positive("max_symbols_per_step");
+  return older === "absent" ? 10 : older;
 }
 
 /** `decoding.temperature`, which divides the logits of a CTC head. */

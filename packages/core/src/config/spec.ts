@@ -101,6 +101,11 @@ export interface SubsamplingSpec {
   readonly factor: number;
   readonly convChannels: number;
   readonly isCausal: boolean;
+  /**
+   * Frames beyond the recording are zeroed before every convolution; not so with `subsampling_conv_chunking_factor` above 1,
+   * where NeMo runs a lone recording through `conv_split_by_channel`.
+   */
+  readonly isMasked: boolean;
 }
 
 /** NeMo `ConvASREncoder`: QuartzNet, Jasper, Citrinet, ContextNet, MatchboxNet, MarbleNet. */
@@ -199,6 +204,8 @@ export interface ClassifierSpec {
   readonly layers: readonly string[];
   readonly activation: Activation;
   readonly logSoftmax: boolean;
+  /** Softmax in the model itself (`return_logits: false`): its outputs are probabilities. */
+  readonly softmax: boolean;
 }
 
 /**

@@ -43,16 +43,17 @@ export function planBatches(numFrames: readonly number[], limits: BatchLimits): 
 }
 
 /**
- * True when a recording's numbers do not change with the padding of its batch. Norms over time, stacking and pooling see
- * the padding in NeMo itself; there the recording alone is the reference.
+ * True when a recording's numbers do not change with the padding of its batch. Norms over time, stacking, pooling and
+ * global tokens see the padding in NeMo itself; there the recording alone is the reference.
  */
 export function isBatchInvariant(spec: ModelSpec): boolean {
-  if (spec.heads.classifier?.kind === "pooled") return false;
+  if (spec.heads.classifier?.kind === "pooled" || spec.features.kind === "mfcc") return false;
   const { encoder } = spec;
   if (encoder.kind === "convasr") {
     return encoder.convMask && encoder.blocks.every((block) => block.normalization === "batch");
   }
   const seesTime = encoder.convNorm.kind === "instance_norm" || encoder.convNorm.kind === "group_norm";
   const stacks = encoder.subsampling.kind === "stacking" || encoder.subsampling.kind === "stacking_norm";
-  return !seesTime && !stacks && encoder.reduction === undefined;
+  const isMasked = encoder.subsampling.isMasked && encoder.attention.globalTokens === 0;
+  return isMasked && !seesTime && !stacks && encoder.reduction === undefined;
 }

@@ -135,8 +135,9 @@ function speechClass({ labels, kind, numClasses }: ClassifierSpec): number | und
   return kind === "frame" && numClasses === 2 ? 1 : undefined;
 }
 
-/** Softmax of every row; rows that are log-probabilities already stay what they are. */
-function softmaxRows(logits: Float32Array, { numClasses }: ClassifierSpec): Float32Array {
+/** Softmax of every row; log-probabilities come out as probabilities, and probabilities of the model itself stay. */
+function softmaxRows(logits: Float32Array, { numClasses, softmax }: ClassifierSpec): Float32Array {
+  if (softmax) return logits;
   const out = new Float32Array(logits.length);
   for (let start = 0; start < logits.length; start += numClasses) {
     let peak = Number.NEGATIVE_INFINITY;

@@ -95,13 +95,18 @@ function transducerDecoder(model: AcousticModel, confidence: ConfidenceSpec): He
   };
 }
 
+/** Steps of a row that exist: encoders without masks report lengths that their strides never shortened. */
+export function validSteps(encoded: Encoded, row: number): number {
+  return Math.min(encoded.lengths[row], encoded.numSteps);
+}
+
 /** Decodes every row of an encoded batch by one head. */
 export async function decodeRows(acoustic: AcousticModel, head: Head, encoded: Encoded): Promise<Hypothesis[]> {
   const decoder = createHeadDecoder(acoustic, head, acoustic.spec.decoding.confidence);
   const states = encoded.lengths.map(() => decoder.createState());
   await decoder.push(
     encoded,
-    states.map((state, row) => ({ state, row, firstStep: 0, endStep: encoded.lengths[row] })),
+    states.map((state, row) => ({ state, row, firstStep: 0, endStep: validSteps(encoded, row) })),
   );
   return states.map((state) => decoder.hypothesis(state));
 }

@@ -8,7 +8,7 @@ import { buildTranscript } from "../transcript/build.ts";
 import type { Transcript } from "../transcript/transcript.ts";
 import { type AcousticModel, checkContext, type FeatureBatch, openAcousticModel } from "./acoustic.ts";
 import { type BatchLimits, DEFAULT_BATCH_LIMITS, isBatchInvariant, planBatches } from "./batching.ts";
-import { createHeadDecoder, defaultHead, type Head, type HeadDecoder } from "./head-decoder.ts";
+import { createHeadDecoder, defaultHead, type Head, type HeadDecoder, validSteps } from "./head-decoder.ts";
 import { type LongFormPlan, maxWholeSteps, planLongForm } from "./long-form.ts";
 import type { ModelPackage } from "./package.ts";
 
@@ -82,7 +82,8 @@ export interface RecognizerParts {
 /** A recogniser around loaded networks; it owns them. */
 export function recognizerOf({ name, tokenizer, featureTensors, acoustic }: RecognizerParts): Recognizer {
   const { spec } = acoustic;
-  const extractor = createFeatureExtractor(spec.features, featureTensors);
+  // NeMo's `transcribe` switches `pad_to` off; padding frames change nothing but models that do not mask.
+  const extractor = createFeatureExtractor({ ...spec.features, padTo: 0 }, featureTensors);
   const close = () => acoustic.close();
   return {
     name,
@@ -192,7 +193,7 @@ async function runBatch(
       state: states[job.recording],
       row,
       firstStep: job.firstStep,
-      endStep: Math.max(job.firstStep, Math.min(job.endStep ?? encoded.lengths[row], encoded.lengths[row])),
+      endStep: Math.max(job.firstStep, Math.min(job.endStep ?? encoded.numSteps, validSteps(encoded, row))),
     })),
   );
 }

@@ -58,17 +58,18 @@ function project(net: Net, x: Value, prefix: string, scale: number): Value {
 export function convSubsample(
   net: Net,
   prefix: string,
-  spec: Pick<SubsamplingSpec, "kind" | "factor" | "isCausal">,
+  spec: Pick<SubsamplingSpec, "kind" | "factor" | "isCausal" | "isMasked">,
   input: Sequence,
   inputSize: number,
   scale: number,
 ): Sequence {
   const { g, w } = net;
   const numStages = Math.log2(spec.factor);
-  let { x, lengths } = firstConv(net, `${prefix}.conv.0`, spec, input);
+  const first = spec.isMasked ? firstConv : unmaskedFirstConv;
+  let { x, lengths } = first(net, `${prefix}.conv.0`, spec, input);
   let width = halfWidth(inputSize, spec.isCausal);
   for (let stage = 1, layer = 2; stage < numStages; stage++) {
-    if (stage > 1) x = maskTime(net, x, lengths);
+    if (stage > 1 && spec.isMasked) x = maskTime(net, x, lengths);
     const isDepthwise = spec.kind === "dw_striding";
     x = stridedConv(net, x, `${prefix}.conv.${layer}`, spec.isCausal, isDepthwise);
     if (isDepthwise) {
@@ -80,7 +81,7 @@ export function convSubsample(
     lengths = halve(net, lengths, spec.isCausal);
     width = halfWidth(width, spec.isCausal);
   }
-  x = maskTime(net, x, lengths);
+  if (spec.isMasked) x = maskTime(net, x, lengths);
   const channels = w.dims(`${prefix}.conv.0.weight`)[0];
   const flat = reshape(g, transpose(g, x, [0, 2, 1, 3]), [0, 0, channels * width]);
   return { x: project(net, flat, `${prefix}.out`, scale), lengths };
@@ -116,6 +117,12 @@ function firstConv(net: Net, prefix: string, spec: { isCausal: boolean }, input:
   });
   const x = g.op("Conv", [both, weights, weight(net, `${prefix}.bias`)], convAttributes(spec.isCausal, 1));
   return { x: g.op("Relu", [x]), lengths: halve(net, input.lengths, spec.isCausal) };
+}
+
+/** The same for a checkpoint that NeMo runs without masks. */
+function unmaskedFirstConv(net: Net, prefix: string, spec: { isCausal: boolean }, input: Sequence): Sequence {
+  const x = stridedConv(net, unsqueeze(net.g, input.x, [1]), prefix, spec.isCausal, false);
+  return { x: net.g.op("Relu", [x]), lengths: halve(net, input.lengths, spec.isCausal) };
 }
 
 /** Frequencies left after one strided convolution. */
@@ -185,7 +192,7 @@ export function reduceSteps(
   const { g } = net;
   const prefix = "encoder.reduction_subsampling.reduction_enc";
   if (kind === "striding")
-    return convSubsample(net, prefix, { kind: "striding", factor, isCausal: false }, input, size, 1);
+    return convSubsample(net, prefix, { kind: "striding", factor, isCausal: false, isMasked: true }, input, size, 1);
   const pooled = g.op("MaxPool", [transpose(g, input.x, [0, 2, 1])], { kernel_shape: [factor], strides: [factor] });
   // NeMo divides the lengths log2(factor) times by the factor (`_sampling_num` with the pooling's own stride): kept.
   let lengths = input.lengths;
