@@ -36,8 +36,9 @@ const subsampling: fc.Arbitrary<SubsamplingSpec> = fc
     factor: fc.constantFrom(2, 4, 8),
     convChannels: fc.integer({ min: 1, max: 5 }),
     isCausal: fc.boolean(),
+    isMasked: fc.constantFrom(true, true, true, false),
   })
-  .map((s) => (s.kind === "linear" ? { ...s, factor: 1 } : s));
+  .map((s) => ({ ...s, factor: s.kind === "linear" ? 1 : s.factor, isMasked: s.isMasked || s.kind !== "dw_striding" }));
 
 /** How steps see one another, and the context given at run time with it. */
 type Attention = Pick<ConformerSpec, "attention"> & Pick<ConformerCase, "context">;
@@ -179,9 +180,10 @@ export const conformerCase: fc.Arbitrary<ConformerCase> = fc
 
 /** Whether a recording's numbers may depend on how far its batch is padded, in NeMo as here. */
 export function seesPadding(spec: ConformerSpec): boolean {
-  const { kind } = spec.subsampling;
+  const { kind, isMasked } = spec.subsampling;
   // Stacking adds the padding to every length; norms over time see it; padded steps can be global tokens.
   return (
+    !isMasked ||
     kind === "stacking" ||
     kind === "stacking_norm" ||
     spec.convNorm.kind === "instance_norm" ||
@@ -205,7 +207,7 @@ export function conformerTensors(spec: ConformerSpec, useBias: boolean): TensorS
     const size = spec.modelSize;
     stridingTensors(
       prefix,
-      { kind: "striding", factor: spec.reduction.factor, isCausal: false },
+      { kind: "striding", factor: spec.reduction.factor, isCausal: false, isMasked: true },
       size,
       size,
       size,
@@ -215,6 +217,7 @@ export function conformerTensors(spec: ConformerSpec, useBias: boolean): TensorS
   return shapes;
 }
 
+type SubsamplingShape = Omit<SubsamplingSpec, "convChannels">;
 type AddLayer = (name: string, dims: number[], hasBias: boolean) => void;
 
 function subsamplingTensors(spec: ConformerSpec, layer: AddLayer): void {
@@ -233,7 +236,7 @@ function subsamplingTensors(spec: ConformerSpec, layer: AddLayer): void {
 
 function stridingTensors(
   prefix: string,
-  spec: Pick<SubsamplingSpec, "kind" | "factor" | "isCausal">,
+  spec: SubsamplingShape,
   numMels: number,
   channels: number,
   modelSize: number,

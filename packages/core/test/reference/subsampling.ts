@@ -37,17 +37,13 @@ function stack(p: Params, spec: SubsamplingSpec, input: Row): Row {
   return { x: linear(p, "encoder.pre_encode.proj_out", stacked), length };
 }
 
-/** Strided convolutions over time and frequency with masks before every one, ReLU after each stage, then `out`. */
-function convSubsample(
-  p: Params,
-  prefix: string,
-  spec: Pick<SubsamplingSpec, "kind" | "factor" | "isCausal">,
-  input: Row,
-): Row {
+/** Strided convolutions over time and frequency, most often with masks before every one, ReLU after each, then `out`. */
+function convSubsample(p: Params, prefix: string, spec: Omit<SubsamplingSpec, "convChannels">, input: Row): Row {
   const [before, after] = spec.isCausal ? [2, 1] : [1, 1];
   let planes = [input.x];
   let length = input.length;
   const mask = () => {
+    if (!spec.isMasked) return;
     planes = planes.map((plane) => plane.map((row, t) => row.map((v) => (t < length ? v : 0))));
   };
   for (let stage = 0, index = 0; 2 ** stage < spec.factor; stage++) {
@@ -117,7 +113,7 @@ export function reduceSteps(p: Params, reduction: NonNullable<ConformerSpec["red
   const { kind, factor } = reduction;
   if (kind === "striding") {
     const prefix = "encoder.reduction_subsampling.reduction_enc";
-    return convSubsample(p, prefix, { kind: "striding", factor, isCausal: false }, input);
+    return convSubsample(p, prefix, { kind: "striding", factor, isCausal: false, isMasked: true }, input);
   }
   const pooled: Matrix = [];
   for (let t = 0; t + factor <= input.x.length; t += factor) {
