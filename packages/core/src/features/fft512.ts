@@ -35,12 +35,8 @@ export function createSinglePowerSpectrum512(window: Float64Array): PowerSpectru
       inputImag[n] = signal[start + 2 * n + 1] * window[2 * n + 1];
     }
     radix4Pass(inputReal, inputImag, otherReal, otherImag);
-    for (let k = 0; k < 4; k++) {
-      for (let n = 0; n < 8; n++) {
-        radix8(otherReal, otherImag, k * 64 + n, 8, real, imag, k * 8 + n, innerTwiddles, k * 14);
-      }
-    }
-    for (let k = 0; k < 32; k++) radix8(real, imag, k * 8, 1, otherReal, otherImag, k, outerTwiddles, k * 14);
+    radix8Pass(otherReal, otherImag, 8, innerTwiddles, real, imag);
+    radix8Pass(real, imag, 1, outerTwiddles, otherReal, otherImag);
     splitPower(otherReal, otherImag, splitReal, splitImag, power);
   };
 }
@@ -92,96 +88,101 @@ function radix4Pass(xr: Float32Array, xi: Float32Array, yr: Float32Array, yi: Fl
   }
 }
 
-/** One transform of length 8 over `x[from + n * step] * W^nk`; bin `j` goes to `y[to + 32 j]`. */
-function radix8(
+/**
+ * Transforms of length 8 over `x[n step] * W^nk`, 32 of them: `step` at a time share their twiddle factors. Bin `b` of
+ * transform `j` goes to `y[32 b + j]`.
+ */
+function radix8Pass(
   xr: Float32Array,
   xi: Float32Array,
-  from: number,
   step: number,
+  twiddles: Float32Array,
   yr: Float32Array,
   yi: Float32Array,
-  to: number,
-  twiddles: Float32Array,
-  t: number,
 ): void {
   const fround = Math.fround;
-  const i1 = from + step;
-  const i2 = i1 + step;
-  const i3 = i2 + step;
-  const i4 = i3 + step;
-  const i5 = i4 + step;
-  const i6 = i5 + step;
-  const i7 = i6 + step;
-  const x1r = fround(fround(xr[i1] * twiddles[t]) - fround(xi[i1] * twiddles[t + 1]));
-  const x1i = fround(fround(xr[i1] * twiddles[t + 1]) + fround(xi[i1] * twiddles[t]));
-  const x2r = fround(fround(xr[i2] * twiddles[t + 2]) - fround(xi[i2] * twiddles[t + 3]));
-  const x2i = fround(fround(xr[i2] * twiddles[t + 3]) + fround(xi[i2] * twiddles[t + 2]));
-  const x3r = fround(fround(xr[i3] * twiddles[t + 4]) - fround(xi[i3] * twiddles[t + 5]));
-  const x3i = fround(fround(xr[i3] * twiddles[t + 5]) + fround(xi[i3] * twiddles[t + 4]));
-  const x4r = fround(fround(xr[i4] * twiddles[t + 6]) - fround(xi[i4] * twiddles[t + 7]));
-  const x4i = fround(fround(xr[i4] * twiddles[t + 7]) + fround(xi[i4] * twiddles[t + 6]));
-  const x5r = fround(fround(xr[i5] * twiddles[t + 8]) - fround(xi[i5] * twiddles[t + 9]));
-  const x5i = fround(fround(xr[i5] * twiddles[t + 9]) + fround(xi[i5] * twiddles[t + 8]));
-  const x6r = fround(fround(xr[i6] * twiddles[t + 10]) - fround(xi[i6] * twiddles[t + 11]));
-  const x6i = fround(fround(xr[i6] * twiddles[t + 11]) + fround(xi[i6] * twiddles[t + 10]));
-  const x7r = fround(fround(xr[i7] * twiddles[t + 12]) - fround(xi[i7] * twiddles[t + 13]));
-  const x7i = fround(fround(xr[i7] * twiddles[t + 13]) + fround(xi[i7] * twiddles[t + 12]));
+  for (let j = 0; j < 32; j++) {
+    const k = (j / step) | 0;
+    const t = 14 * k;
+    const from = 7 * step * k + j;
+    const i1 = from + step;
+    const i2 = i1 + step;
+    const i3 = i2 + step;
+    const i4 = i3 + step;
+    const i5 = i4 + step;
+    const i6 = i5 + step;
+    const i7 = i6 + step;
+    const x1r = fround(fround(xr[i1] * twiddles[t]) - fround(xi[i1] * twiddles[t + 1]));
+    const x1i = fround(fround(xr[i1] * twiddles[t + 1]) + fround(xi[i1] * twiddles[t]));
+    const x2r = fround(fround(xr[i2] * twiddles[t + 2]) - fround(xi[i2] * twiddles[t + 3]));
+    const x2i = fround(fround(xr[i2] * twiddles[t + 3]) + fround(xi[i2] * twiddles[t + 2]));
+    const x3r = fround(fround(xr[i3] * twiddles[t + 4]) - fround(xi[i3] * twiddles[t + 5]));
+    const x3i = fround(fround(xr[i3] * twiddles[t + 5]) + fround(xi[i3] * twiddles[t + 4]));
+    const x4r = fround(fround(xr[i4] * twiddles[t + 6]) - fround(xi[i4] * twiddles[t + 7]));
+    const x4i = fround(fround(xr[i4] * twiddles[t + 7]) + fround(xi[i4] * twiddles[t + 6]));
+    const x5r = fround(fround(xr[i5] * twiddles[t + 8]) - fround(xi[i5] * twiddles[t + 9]));
+    const x5i = fround(fround(xr[i5] * twiddles[t + 9]) + fround(xi[i5] * twiddles[t + 8]));
+    const x6r = fround(fround(xr[i6] * twiddles[t + 10]) - fround(xi[i6] * twiddles[t + 11]));
+    const x6i = fround(fround(xr[i6] * twiddles[t + 11]) + fround(xi[i6] * twiddles[t + 10]));
+    const x7r = fround(fround(xr[i7] * twiddles[t + 12]) - fround(xi[i7] * twiddles[t + 13]));
+    const x7i = fround(fround(xr[i7] * twiddles[t + 13]) + fround(xi[i7] * twiddles[t + 12]));
 
-  // Even bins: a transform of length 4 over the sums.
-  const a0r = fround(xr[from] + x4r);
-  const a0i = fround(xi[from] + x4i);
-  const a1r = fround(x1r + x5r);
-  const a1i = fround(x1i + x5i);
-  const a2r = fround(x2r + x6r);
-  const a2i = fround(x2i + x6i);
-  const a3r = fround(x3r + x7r);
-  const a3i = fround(x3i + x7i);
-  const c0r = fround(a0r + a2r);
-  const c0i = fround(a0i + a2i);
-  const c1r = fround(a1r + a3r);
-  const c1i = fround(a1i + a3i);
-  const c2r = fround(a0r - a2r);
-  const c2i = fround(a0i - a2i);
-  const c3r = fround(a1r - a3r);
-  const c3i = fround(a1i - a3i);
-  yr[to] = c0r + c1r;
-  yi[to] = c0i + c1i;
-  yr[to + 64] = c2r + c3i;
-  yi[to + 64] = c2i - c3r;
-  yr[to + 128] = c0r - c1r;
-  yi[to + 128] = c0i - c1i;
-  yr[to + 192] = c2r - c3i;
-  yi[to + 192] = c2i + c3r;
+    // Even bins: a transform of length 4 over the sums.
+    const a0r = fround(xr[from] + x4r);
+    const a0i = fround(xi[from] + x4i);
+    const a1r = fround(x1r + x5r);
+    const a1i = fround(x1i + x5i);
+    const a2r = fround(x2r + x6r);
+    const a2i = fround(x2i + x6i);
+    const a3r = fround(x3r + x7r);
+    const a3i = fround(x3i + x7i);
+    const c0r = fround(a0r + a2r);
+    const c0i = fround(a0i + a2i);
+    const c1r = fround(a1r + a3r);
+    const c1i = fround(a1i + a3i);
+    const c2r = fround(a0r - a2r);
+    const c2i = fround(a0i - a2i);
+    const c3r = fround(a1r - a3r);
+    const c3i = fround(a1i - a3i);
+    yr[j] = c0r + c1r;
+    yi[j] = c0i + c1i;
+    yr[j + 64] = c2r + c3i;
+    yi[j + 64] = c2i - c3r;
+    yr[j + 128] = c0r - c1r;
+    yi[j + 128] = c0i - c1i;
+    yr[j + 192] = c2r - c3i;
+    yi[j + 192] = c2i + c3r;
 
-  // Odd bins: the differences, turned by an eighth and by three eighths.
-  const b0r = fround(xr[from] - x4r);
-  const b0i = fround(xi[from] - x4i);
-  const b1r = fround(x1r - x5r);
-  const b1i = fround(x1i - x5i);
-  const b2r = fround(x2r - x6r);
-  const b2i = fround(x2i - x6i);
-  const b3r = fround(x3r - x7r);
-  const b3i = fround(x3i - x7i);
-  const e0r = fround(b0r + b2i);
-  const e0i = fround(b0i - b2r);
-  const e1r = fround(b0r - b2i);
-  const e1i = fround(b0i + b2r);
-  const pr = fround(fround(b1r + b3i) * SQRT_HALF);
-  const pi = fround(fround(b1i - b3r) * SQRT_HALF);
-  const qr = fround(fround(b1r - b3i) * SQRT_HALF);
-  const qi = fround(fround(b1i + b3r) * SQRT_HALF);
-  const o1r = fround(pr + pi);
-  const o1i = fround(pi - pr);
-  const o3r = fround(qi - qr);
-  const o3i = fround(qr + qi);
-  yr[to + 32] = e0r + o1r;
-  yi[to + 32] = e0i + o1i;
-  yr[to + 96] = e1r + o3r;
-  yi[to + 96] = e1i - o3i;
-  yr[to + 160] = e0r - o1r;
-  yi[to + 160] = e0i - o1i;
-  yr[to + 224] = e1r - o3r;
-  yi[to + 224] = e1i + o3i;
+    // Odd bins: the differences, turned by an eighth and by three eighths.
+    const b0r = fround(xr[from] - x4r);
+    const b0i = fround(xi[from] - x4i);
+    const b1r = fround(x1r - x5r);
+    const b1i = fround(x1i - x5i);
+    const b2r = fround(x2r - x6r);
+    const b2i = fround(x2i - x6i);
+    const b3r = fround(x3r - x7r);
+    const b3i = fround(x3i - x7i);
+    const e0r = fround(b0r + b2i);
+    const e0i = fround(b0i - b2r);
+    const e1r = fround(b0r - b2i);
+    const e1i = fround(b0i + b2r);
+    const pr = fround(fround(b1r + b3i) * SQRT_HALF);
+    const pi = fround(fround(b1i - b3r) * SQRT_HALF);
+    const qr = fround(fround(b1r - b3i) * SQRT_HALF);
+    const qi = fround(fround(b1i + b3r) * SQRT_HALF);
+    const o1r = fround(pr + pi);
+    const o1i = fround(pi - pr);
+    const o3r = fround(qi - qr);
+    const o3i = fround(qr + qi);
+    yr[j + 32] = e0r + o1r;
+    yi[j + 32] = e0i + o1i;
+    yr[j + 96] = e1r + o3r;
+    yi[j + 96] = e1i - o3i;
+    yr[j + 160] = e0r - o1r;
+    yi[j + 160] = e0i - o1i;
+    yr[j + 224] = e1r - o3r;
+    yi[j + 224] = e1i + o3i;
+  }
 }
 
 /** Powers of the real signal's bins from the complex transform of its pairs. */
