@@ -46,6 +46,6 @@ export function stripLangTags(text: string, pattern: string = LANG_TAG): string 
 
 function spaceBefore(marks: ReadonlySet<string>): RegExp | undefined {
   if (marks.size === 0) return undefined;
-  const escaped = [...marks].map((mark) => mark.replace(/[\\^$.*+?()[\]{}|/-]/g, "\\$&"));
+  const escaped = [...marks].map((mark) => mark.replace(/[\\^$.*+?()[\]{}|/]/g, "\\$&"));
   return new RegExp(`${SPACE}(${escaped.join("|")})`, "gu");
 }

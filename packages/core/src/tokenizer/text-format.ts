@@ -43,7 +43,8 @@ export function tokenizerFromTokens(tokensTxt: string, name = "tokens.txt"): Tok
     pieces[id] = match[1] === undefined || match[1] === "" ? " " : match[1];
     count++;
   }
-  if (count === 0 || count !== pieces.length) {
+  if (count === 0) throw invalid(name, "expected tokens, got none");
+  if (count !== pieces.length) {
     throw invalid(name, `expected the numbers 0 to ${pieces.length - 1}, got ${count} of them`);
   }
   const isBlankLast = BLANKS.has(pieces[pieces.length - 1]);
