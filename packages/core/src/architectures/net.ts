@@ -1,8 +1,9 @@
 import type { Checkpoint } from "../checkpoint/checkpoint.ts";
 import { SpeechError } from "../errors.ts";
 import { bytesOf, float, type GraphBuilder, type Value } from "../onnx/graph.ts";
-import { reshape } from "../onnx/ops.ts";
+import { cast, reshape } from "../onnx/ops.ts";
 import { numElements } from "../tensor.ts";
+import { toFloat16 } from "./float16.ts";
 import { int8Linear } from "./int8.ts";
 
 /** The tensors of a checkpoint as an architecture sees them: by name, read when the graph is written. */
@@ -15,8 +16,11 @@ export interface Weights {
   offsetBytes(name: string): number | undefined;
 }
 
-/** How matrix products are computed. */
-export type Precision = "float32" | "int8";
+/**
+ * How weights are kept. `float16` halves the files and is widened when a graph is loaded; `int8` also computes the
+ * encoder's matrix products in 8 bits.
+ */
+export type Precision = "float32" | "float16" | "int8";
 
 /** What every part of an architecture needs to add itself to a graph. */
 export interface Net {
@@ -56,25 +60,49 @@ export function checkpointWeights(checkpoint: Checkpoint): Weights {
 }
 
 /** A tensor of the checkpoint as a constant of the graph, optionally under other axes (the same elements). */
-export function weight({ g, w }: Net, name: string, dims: readonly number[] = w.dims(name)): Value {
+export function weight(net: Net, name: string, dims: readonly number[] = net.w.dims(name)): Value {
+  const { w } = net;
   if (numElements(dims) !== numElements(w.dims(name))) {
     throw new SpeechError(
       "MODEL_INVALID",
       `tensor \`${name}\`: expected shape [${dims.join(", ")}], got [${w.dims(name).join(", ")}]. The configuration does not fit the weights.`,
     );
   }
-  return g.initializer({
-    name: dims.length === w.dims(name).length ? name : `${name}:${dims.join("x")}`,
-    type: "float32",
-    dims,
-    bytes: async () => bytesOf(await w.read(name)),
-    checkpointOffsetBytes: w.offsetBytes(name),
-  });
+  const label = dims.length === w.dims(name).length ? name : `${name}:${dims.join("x")}`;
+  return constant(net, label, dims, () => w.read(name), w.offsetBytes(name));
 }
 
 /** A constant computed from tensors of the checkpoint. */
-export function derived({ g }: Net, name: string, dims: readonly number[], values: () => Promise<Float32Array>): Value {
-  return g.initializer({ name, type: "float32", dims, bytes: async () => bytesOf(await values()) });
+export function derived(net: Net, name: string, dims: readonly number[], values: () => Promise<Float32Array>): Value {
+  return constant(net, name, dims, values, undefined);
+}
+
+/** Vectors and small tables stay float32 in any precision. */
+const FLOAT16_MIN_ELEMENTS = 4096;
+
+function constant(
+  { g, precision }: Net,
+  name: string,
+  dims: readonly number[],
+  read: () => Promise<Float32Array>,
+  checkpointOffsetBytes: number | undefined,
+): Value {
+  if (precision !== "float16" || numElements(dims) < FLOAT16_MIN_ELEMENTS) {
+    return g.initializer({
+      name,
+      type: "float32",
+      dims,
+      bytes: async () => bytesOf(await read()),
+      checkpointOffsetBytes,
+    });
+  }
+  const half = g.initializer({
+    name: `${name}:float16`,
+    type: "float16",
+    dims,
+    bytes: async () => bytesOf(toFloat16(await read())),
+  });
+  return cast(g, half, "float32");
 }
 
 /**

@@ -31,7 +31,7 @@ export interface ExportOptions {
   readonly precision?: Precision;
   /** Foreign layouts: the attention context that is fixed in the graph. */
   readonly attContext?: readonly number[];
-  /** Foreign layouts: the stem of file names that have one. */
+  /** The stem of the names of graphs; in our own layout the encoder's name. */
   readonly stem?: string;
   /** Called as weights are written. */
   readonly onProgress?: (progress: { writtenBytes: number; totalBytes: number }) => void;
@@ -82,7 +82,7 @@ async function exportOwn(source: ExportSource, folder: FolderSink, options: Expo
   const { checkpoint, spec, tokenizer } = source;
   const precision = options.precision ?? "float32";
   const graphs = buildGraphs(spec, checkpointWeights(checkpoint), precision);
-  const names = graphNames(spec, graphs);
+  const names = graphNames(spec, graphs, options.stem);
   const entries = Object.entries(names).map(([role, name]) => ({
     name,
     graph: graphs[role as keyof ModelGraphs] as Graph,
@@ -112,11 +112,15 @@ async function exportOwn(source: ExportSource, folder: FolderSink, options: Expo
 }
 
 /** `conformer_ctc.onnx`, `conformer_transducer.onnx`, `convasr_classifier.onnx`, …: the encoder and what is fused to it. */
-function graphNames(spec: ModelSpec, graphs: ModelGraphs): { encoder: string; prediction?: string; joint?: string } {
+function graphNames(
+  spec: ModelSpec,
+  graphs: ModelGraphs,
+  stem: string | undefined,
+): { encoder: string; prediction?: string; joint?: string } {
   const { ctc, transducer } = spec.heads;
   const head = ctc && transducer ? "hybrid" : ctc ? "ctc" : transducer ? "transducer" : "classifier";
   return {
-    encoder: `${spec.encoder.kind}_${head}.onnx`,
+    encoder: `${stem ?? `${spec.encoder.kind}_${head}`}.onnx`,
     ...(graphs.prediction ? { prediction: "prediction.onnx" } : {}),
     ...(graphs.joint ? { joint: "joint.onnx" } : {}),
   };
