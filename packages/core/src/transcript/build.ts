@@ -1,0 +1,119 @@
+import { subsamplingFactor } from "../config/geometry.ts";
+import type { ModelSpec } from "../config/spec.ts";
+import { type Aggregation, aggregateConfidence } from "../decoding/confidence.ts";
+import type { Hypothesis } from "../decoding/hypothesis.ts";
+import type { Tokenizer } from "../tokenizer/tokenizer.ts";
+import {
+  nemoSegmentOffsets,
+  nemoTokenOffsets,
+  nemoWordOffsets,
+  type OffsetRules,
+  type Offsets,
+  type WordOffsets,
+} from "./nemo-offsets.ts";
+import { stepSegments, stepWords } from "./step-words.ts";
+import { eventName, separateEvents, type TextRules, textOf, textRules } from "./text.ts";
+import type { TimedText, Transcript } from "./transcript.ts";
+
+/** How a hypothesis becomes a transcript. */
+export interface TranscriptOptions {
+  readonly spec: Pick<ModelSpec, "decoding" | "encoder" | "features">;
+  /** Which head found the hypothesis. */
+  readonly head: "ctc" | "transducer";
+  /**
+   * `steps`: real times. A token lasts from the first step of its run to the end of the run (CTC), for its step (RNNT),
+   * or as long as predicted (TDT); words and segments go from the start of their first token to the end of their last,
+   * punctuation not counted, and do not overlap.
+   *
+   * `nemo`: what `model.transcribe(timestamps=True)` of NeMo 3.0.0 gives, its peculiarities included: CTC tokens one
+   * token late, punctuation without length, empty words. Where NeMo has none (aggregate tokenizers), the same rules.
+   */
+  readonly timestamps: "steps" | "nemo";
+  readonly durationSec: number;
+}
+
+/**
+ * Makes a transcript of a hypothesis: text, tokens, words and segments with times and confidence.
+ *
+ * `<EOU>`, `<EOB>` and, where the checkpoint strips them, language tags are taken out and stand in `events`. A word's
+ * confidence is that of its tokens by the checkpoint's aggregation, as NeMo's `word_confidence`.
+ */
+export function buildTranscript(hypothesis: Hypothesis, tokenizer: Tokenizer, options: TranscriptOptions): Transcript {
+  const { spec, head } = options;
+  const { decoding } = spec;
+  const rules = textRules(tokenizer, decoding, head);
+  const { speech, events } = separateEvents(hypothesis, decoding, rules);
+  const timed = timing(spec);
+  const times =
+    options.timestamps === "nemo"
+      ? nemoTimes(speech, head, { ...rules, decoding })
+      : stepTimes(speech, rules, decoding);
+  const tokens = times.tokens.map((token, i) => ({
+    id: speech.tokens[i],
+    ...timed(token),
+    ...confidenceOf(speech, [i], decoding.confidence.aggregation),
+  }));
+  const words = times.words.map((word) => ({
+    ...timed(word),
+    ...confidenceOf(speech, word.tokenIndices, decoding.confidence.aggregation),
+  }));
+  return {
+    text: textOf(speech.tokens, rules),
+    durationSec: options.durationSec,
+    tokens,
+    words,
+    segments: times.segments.map(timed),
+    head,
+    ...(events.tokens.length > 0 && {
+      events: events.tokens.map((token, i) => ({
+        ...timed({ text: eventName(token, tokenizer), startStep: events.steps[i], endStep: events.endSteps[i] }),
+        ...confidenceOf(events, [i], decoding.confidence.aggregation),
+      })),
+    }),
+  };
+}
+
+interface Times {
+  readonly tokens: readonly Offsets[];
+  readonly words: readonly WordOffsets[];
+  readonly segments: readonly Offsets[];
+}
+
+function nemoTimes(speech: Hypothesis, head: "ctc" | "transducer", rules: OffsetRules): Times {
+  const tokens = nemoTokenOffsets(speech, head, rules);
+  const words = nemoWordOffsets(speech.tokens, tokens, rules);
+  return { tokens, words, segments: nemoSegmentOffsets(words, rules.decoding) };
+}
+
+function stepTimes(speech: Hypothesis, rules: TextRules, decoding: ModelSpec["decoding"]): Times {
+  const tokens = speech.tokens.map((id, i) => ({
+    text: rules.tokenizer.pieces[id],
+    startStep: speech.steps[i],
+    endStep: speech.endSteps[i],
+  }));
+  const words = stepWords(speech, rules, decoding.wordSeparator);
+  return { tokens, words, segments: stepSegments(words, decoding) };
+}
+
+/** Adds seconds to steps, multiplied in NeMo's order so that they are equal to the last digit. */
+function timing({ encoder, features }: TranscriptOptions["spec"]): (offsets: Offsets) => TimedText {
+  const frameSec = features.hopSamples / features.sampleRateHz;
+  const factor = subsamplingFactor(encoder);
+  return ({ text, startStep, endStep }) => ({
+    text,
+    startSec: startStep * frameSec * factor,
+    endSec: endStep * frameSec * factor,
+    startStep,
+    endStep,
+  });
+}
+
+function confidenceOf(
+  { confidence }: Hypothesis,
+  indices: readonly number[],
+  aggregation: Aggregation,
+): { confidence?: number } {
+  if (!confidence || indices.length === 0) return {};
+  const values = indices.map((i) => confidence[i]);
+  return { confidence: aggregateConfidence(values, aggregation) };
+}
