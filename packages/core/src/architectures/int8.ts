@@ -1,5 +1,5 @@
 import type { Value } from "../onnx/graph.ts";
-import { add, cast, mul } from "../onnx/ops.ts";
+import { add, mul, squeeze } from "../onnx/ops.ts";
 import { derived, type Net, weight } from "./net.ts";
 
 /**
@@ -29,8 +29,9 @@ export function int8Linear(
   const columnScale = derived(net, `${name}:scale:${scale}`, [numOut], async () =>
     (await quantized()).scales.map((s) => s * scale),
   );
-  const sums = g.op("MatMulInteger", [rows.rows, weights, rows.zero]);
-  const product = mul(g, mul(g, cast(g, sums, "float32"), rows.scale), columnScale);
+  // The runtime's own operator applies the column scales while a tile of sums is still in registers.
+  const inputs = [rows.rows, weights, g.number(1), columnScale, rows.zero];
+  const product = mul(g, g.op("MatMulIntegerToFloat", inputs, {}, "com.microsoft"), rows.scale);
   if (!bias) return product;
   const b =
     scale === 1
@@ -51,14 +52,13 @@ function quantizeRows(net: Net, x: Value): { rows: Value; zero: Value; scale: Va
   const { g } = net;
   const peak = g.op("ReduceMax", [g.op("Abs", [x])], { axes: [1], keepdims: 1 });
   const scale = g.op("Max", [mul(g, peak, g.number(1 / 127)), g.number(1e-12)]);
-  const zero = g.initializer({
-    name: "const/uint8/128",
-    type: "uint8",
-    dims: [],
-    bytes: () => Uint8Array.of(ACTIVATION_ZERO),
-  });
-  const shifted = add(g, g.op("Round", [g.op("Div", [x, scale])]), g.number(ACTIVATION_ZERO));
-  const result = { rows: cast(g, shifted, "uint8"), zero, scale };
+  const zeroOf = (name: string, dims: readonly number[]) =>
+    g.initializer({ name, type: "uint8", dims, bytes: () => Uint8Array.of(ACTIVATION_ZERO) });
+  const scales = squeeze(g, scale, [1]);
+  const zeros = g.op("Expand", [zeroOf("const/uint8/[128]", [1]), g.op("Shape", [scales])]);
+  // One scale a row: QuantizeLinear's "axis" is meant for channels, but any axis has its own scales.
+  const rows = g.op("QuantizeLinear", [x, scales, zeros], { axis: 0 });
+  const result = { rows, zero: zeroOf("const/uint8/128", []), scale };
   net.quantized.set(x, result);
   return result;
 }

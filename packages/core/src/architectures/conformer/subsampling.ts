@@ -105,16 +105,22 @@ function firstConv(net: Net, prefix: string, spec: { isCausal: boolean }, input:
   const valid = unsqueeze(g, cast(g, isValid, "float32"), [2]);
   const beyond = g.op("Expand", [sub(g, g.number(1), valid), g.op("Shape", [input.x])]);
   const both = concat(g, [unsqueeze(g, mul(g, input.x, valid), [1]), unsqueeze(g, beyond, [1])], 1);
-  const weights = derived(net, `${prefix}.weight:masked`, [channels, 2, 3, 3], async () => {
-    const own = await w.read(`${prefix}.weight`);
-    const out = new Float32Array(channels * 18);
-    // Output t stands on frame 2t, the middle of its kernel; a causal one is valid while frame 2t - 1 is.
-    for (let c = 0; c < channels; c++) {
-      out.set(own.subarray(c * 9, c * 9 + 9), c * 18);
-      out.fill(PULL_DOWN, c * 18 + 9 + 3, c * 18 + 9 + 6);
-    }
-    return out;
-  });
+  // Half precision cannot hold the pull.
+  const weights = derived(
+    { ...net, precision: "float32" },
+    `${prefix}.weight:masked`,
+    [channels, 2, 3, 3],
+    async () => {
+      const own = await w.read(`${prefix}.weight`);
+      const out = new Float32Array(channels * 18);
+      // Output t stands on frame 2t, the middle of its kernel; a causal one is valid while frame 2t - 1 is.
+      for (let c = 0; c < channels; c++) {
+        out.set(own.subarray(c * 9, c * 9 + 9), c * 18);
+        out.fill(PULL_DOWN, c * 18 + 9 + 3, c * 18 + 9 + 6);
+      }
+      return out;
+    },
+  );
   const x = g.op("Conv", [both, weights, weight(net, `${prefix}.bias`)], convAttributes(spec.isCausal, 1));
   return { x: g.op("Relu", [x]), lengths: halve(net, input.lengths, spec.isCausal) };
 }
