@@ -38,8 +38,8 @@ const RATIO_FREE_BYTES = 64 << 20;
 /** What a browser tab or a small server holds without harm. Platforms with files pass a `Spill` of their own. */
 const MAX_MEMORY_BYTES = 2 ** 30;
 const READ_BYTES = 1 << 20;
-/** A browser unpacks all it is fed at once; deflate's ratio of 1032 makes at most 33 MB of this. */
-const FEED_BYTES = 1 << 15;
+/** A browser unpacks all it is fed at once; deflate's ratio of 1032 makes at most 135 MB of this. */
+const FEED_BYTES = 1 << 17;
 const MEMORY_CHUNK_BYTES = 1 << 18;
 
 /** True for bytes that begin as a gzip file does. */

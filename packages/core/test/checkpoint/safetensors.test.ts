@@ -21,7 +21,7 @@ const TENSORS = new Map<string, Tensor>([
 const open = (bytes: Uint8Array) => openSafetensors(memorySource(bytes, "x.safetensors"));
 
 /** A file from its header and data. */
-function file(header: unknown, data = new Uint8Array(0)): Uint8Array {
+function file(header: unknown, data: Uint8Array = new Uint8Array(0)): Uint8Array {
   const json = utf8(typeof header === "string" ? header : JSON.stringify(header));
   return concat(new Uint8Array(new BigUint64Array([BigInt(json.length)]).buffer), json, data);
 }

@@ -109,7 +109,7 @@ const MUTATIONS: readonly Mutation[] = [
 
 /** One to five mutations of an input, at random places. */
 export function mutate(input: Uint8Array, seeds: readonly Uint8Array[], next: Draw): Uint8Array {
-  let bytes = input.slice();
+  let bytes: Uint8Array = input.slice();
   for (let left = 1 + next(5); left > 0 && bytes.length > 0; left--) {
     bytes = MUTATIONS[next(MUTATIONS.length)](bytes, seeds, next);
   }
