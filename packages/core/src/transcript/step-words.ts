@@ -1,15 +1,12 @@
 import type { DecodingSpec } from "../config/spec.ts";
 import type { Hypothesis } from "../decoding/hypothesis.ts";
 import { endsSegment, type Offsets, type WordOffsets } from "./nemo-offsets.ts";
-import { startsWithMark, type TextRules, textOf } from "./text.ts";
+import { type TextRules, textOf } from "./text.ts";
 
-/** Tokens that follow one another and make one word. */
+/** Tokens that make one word. */
 interface Group {
   text: string;
   readonly tokenIndices: number[];
-  /** The first token that shows anything and the last one that is not punctuation. */
-  readonly first: number;
-  readonly last: number;
 }
 
 /**
@@ -20,10 +17,12 @@ interface Group {
  * The words are those of the text: joined with spaces they are the text, but for repeated spaces.
  */
 export function stepWords(hypothesis: Hypothesis, rules: TextRules, wordSeparator: string): WordOffsets[] {
-  const groups = groupTokens(hypothesis.tokens, rules, wordSeparator);
-  const { steps, endSteps } = hypothesis;
-  return groups.map(({ text, tokenIndices, first, last }, i) => {
-    const nextStep = i + 1 < groups.length ? steps[groups[i + 1].first] : Infinity;
+  const { tokens, steps, endSteps } = hypothesis;
+  const groups = matchText(groupTokens(tokens, rules, wordSeparator), textOf(tokens, rules));
+  const ranges = groups.map(({ tokenIndices }) => spokenRange(tokenIndices, tokens, rules));
+  return groups.map(({ text, tokenIndices }, i) => {
+    const { first, last } = ranges[i];
+    const nextStep = i + 1 < groups.length ? steps[ranges[i + 1].first] : Infinity;
     const startStep = steps[first];
     const endStep = Math.max(startStep, Math.min(endSteps[last], nextStep));
     return { text, startStep, endStep, tokenIndices };
@@ -52,33 +51,53 @@ export function stepSegments(
   return segments;
 }
 
+/** Tokens by the words that the tokenizer begins; tokens that show nothing at all make none. */
 function groupTokens(ids: readonly number[], rules: TextRules, wordSeparator: string): Group[] {
-  const { tokenizer, marks } = rules;
+  const { tokenizer } = rules;
   const isSeparator = (i: number) => tokenizer.kind === "characters" && tokenizer.pieces[ids[i]] === wordSeparator;
-  const isUnknown = (i: number) => tokenizer.kind !== "characters" && tokenizer.pieces[ids[i]] === "<unk>";
+  const isUnknown = (i: number) => tokenizer.kind === "sentencepiece" && tokenizer.pieces[ids[i]] === "<unk>";
   const groups: Group[] = [];
   let start = 0;
   for (let i = 1; i <= ids.length; i++) {
-    // `<unk>` becomes a mark with spaces around, a word of its own.
+    // SentencePiece writes `<unk>` as a mark with spaces around, a word of its own.
     const isEnd =
       i === ids.length || tokenizer.startsWord(ids[i]) || isSeparator(i) || isUnknown(i) || isUnknown(i - 1);
     if (!isEnd) continue;
-    const indices = Array.from({ length: i - start }, (_, k) => start + k).filter((k) => !isSeparator(k));
+    const tokenIndices = Array.from({ length: i - start }, (_, k) => start + k).filter((k) => !isSeparator(k));
     start = i;
-    const text = textOf(
-      indices.map((k) => ids[k]),
-      rules,
-    ).trim();
-    if (text === "") continue;
-    const previous = groups.at(-1);
-    if (previous && startsWithMark(text, marks)) {
-      previous.text += text;
-      previous.tokenIndices.push(...indices);
-    } else {
-      groups.push({ text, tokenIndices: indices, ...spokenRange(indices, ids, rules) });
-    }
+    const ofGroup = tokenIndices.map((k) => ids[k]);
+    const text = textOf(ofGroup, rules).trim();
+    if (text !== "") groups.push({ text, tokenIndices });
   }
   return groups;
+}
+
+/**
+ * Joins groups that the text writes as one word (a mark whose space was taken away), and texts that a group spans. The
+ * groups stay as they are where their letters are not the text's, which a tag of several tokens can do.
+ */
+function matchText(groups: readonly Group[], text: string): Group[] {
+  const texts = text.split(/\s+/u).filter((word) => word !== "");
+  const letters = groups.map((group) => group.text.replaceAll(/\s+/gu, ""));
+  if (letters.join("") !== texts.join("")) return [...groups];
+  const words: Group[] = [];
+  let next = 0;
+  // Letters of the last word that no group has brought yet.
+  let missing = 0;
+  groups.forEach(({ tokenIndices }, i) => {
+    if (missing === 0) {
+      missing = texts[next].length;
+      words.push({ text: texts[next++], tokenIndices: [] });
+    }
+    const word = words[words.length - 1];
+    for (const index of tokenIndices) word.tokenIndices.push(index);
+    missing -= letters[i].length;
+    while (missing < 0) {
+      missing += texts[next].length;
+      word.text += ` ${texts[next++]}`;
+    }
+  });
+  return words;
 }
 
 /** The first token of a word that shows anything, and its last one that is more than punctuation. */

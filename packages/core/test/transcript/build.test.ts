@@ -1,0 +1,259 @@
+import fc from "fast-check";
+import { describe, expect, test } from "vitest";
+import type { DecodingSpec, ModelSpec } from "../../src/config/spec.ts";
+import type { Hypothesis } from "../../src/decoding/hypothesis.ts";
+import { createTokenizer } from "../../src/tokenizer/create.ts";
+import { sentencePieceFromPieces } from "../../src/tokenizer/open.ts";
+import type { Tokenizer } from "../../src/tokenizer/tokenizer.ts";
+import { buildTranscript } from "../../src/transcript/build.ts";
+
+const DECODING: DecodingSpec = {
+  strategy: "greedy_batch",
+  confidence: {
+    excludeBlank: true,
+    aggregation: "min",
+    tdtIncludeDuration: false,
+    method: "entropy",
+    entropyType: "tsallis",
+    alpha: 0.33,
+    entropyNorm: "exp",
+  },
+  wordSeparator: " ",
+  segmentSeparators: [".", "?", "!"],
+  segmentGapThresholdSteps: undefined,
+  stripLangTags: false,
+  langTagPattern: undefined,
+  eouString: "<EOU>",
+  eobString: "<EOB>",
+};
+
+const ENGLISH = createTokenizer(
+  sentencePieceFromPieces([
+    "<unk>",
+    "▁",
+    "▁he",
+    "llo",
+    "▁yes",
+    ".",
+    ",",
+    "▁'",
+    "s",
+    "▁.",
+    "<EOU>",
+    "▁<en-US>",
+    "?",
+    "'",
+  ]),
+);
+const LETTERS = createTokenizer({ kind: "characters", pieces: [" ", "a", "b", "'"] });
+const CHINESE = createTokenizer({ kind: "characters", pieces: ["你", "好", "。"] });
+const BERT = createTokenizer({ kind: "wordpiece", pieces: ["[UNK]", "walk", "##ing", ",", "a"], special: ["[UNK]"] });
+const BOTH = createTokenizer({
+  kind: "aggregate",
+  parts: [
+    { lang: "en", data: sentencePieceFromPieces(["<unk>", "▁hi", "▁", "a"]) },
+    { lang: "es", data: sentencePieceFromPieces(["<unk>", "▁ho", "la", "."]) },
+  ],
+});
+
+function specWith(decoding: Partial<DecodingSpec> = {}): Pick<ModelSpec, "decoding" | "encoder" | "features"> {
+  return {
+    decoding: { ...DECODING, ...decoding },
+    encoder: { kind: "convasr", subsamplingFactor: 8 } as ModelSpec["encoder"],
+    features: { hopSamples: 160, sampleRateHz: 16_000 } as ModelSpec["features"],
+  };
+}
+
+/** A hypothesis by spelling: pieces, steps and, for TDT, durations. */
+function found(
+  tokenizer: Tokenizer,
+  given: readonly (readonly [piece: string, step: number, end?: number])[],
+): Hypothesis {
+  return {
+    tokens: given.map(([piece]) => tokenizer.pieces.indexOf(piece)),
+    steps: given.map(([, step]) => step),
+    endSteps: given.map(([, step, end]) => end ?? step + 1),
+    logProbs: given.map(() => 0),
+    confidence: given.map((_, i) => (i + 1) / 10),
+    numSteps: 100,
+  };
+}
+
+const shown = (items: readonly { text: string; startStep: number; endStep: number }[]) =>
+  items.map((item) => [item.text, item.startStep, item.endStep]);
+
+describe("buildTranscript", () => {
+  test("gives words their real times and leaves punctuation out of them", () => {
+    const hypothesis = found(ENGLISH, [
+      ["▁he", 3, 5],
+      ["llo", 6, 8],
+      [",", 20, 21],
+      ["▁yes", 25, 27],
+      [".", 40],
+    ]);
+    const options = { spec: specWith(), head: "ctc", timestamps: "steps", durationSec: 4 } as const;
+    const transcript = buildTranscript(hypothesis, ENGLISH, options);
+    expect(transcript.text).toBe("hello, yes.");
+    expect(shown(transcript.tokens)).toEqual([
+      ["▁he", 3, 5],
+      ["llo", 6, 8],
+      [",", 20, 21],
+      ["▁yes", 25, 27],
+      [".", 40, 41],
+    ]);
+    expect(transcript.words).toEqual([
+      { text: "hello,", startSec: 0.24, endSec: 0.64, startStep: 3, endStep: 8, confidence: 0.1 },
+      { text: "yes.", startSec: 2, endSec: 2.16, startStep: 25, endStep: 27, confidence: 0.4 },
+    ]);
+    expect(shown(transcript.segments)).toEqual([["hello, yes.", 3, 27]]);
+    expect(transcript).toMatchObject({ durationSec: 4, head: "ctc" });
+    expect(transcript.events).toBeUndefined();
+  });
+
+  test("lets no word last into the next one", () => {
+    const hypothesis = found(ENGLISH, [
+      ["▁he", 3, 7],
+      ["▁yes", 5, 6],
+      ["▁he", 5, 6],
+    ]);
+    const options = { spec: specWith(), head: "transducer", timestamps: "steps", durationSec: 1 } as const;
+    expect(shown(buildTranscript(hypothesis, ENGLISH, options).words)).toEqual([
+      ["he", 3, 5],
+      ["yes", 5, 5],
+      ["he", 5, 6],
+    ]);
+  });
+
+  test("closes segments at separators and, where configured, at pauses", () => {
+    const hypothesis = found(ENGLISH, [
+      ["▁yes", 1],
+      ["?", 2],
+      ["▁he", 4],
+      ["llo", 5],
+      ["▁yes", 20],
+      ["▁he", 22],
+    ]);
+    const build = (decoding: Partial<DecodingSpec>) =>
+      buildTranscript(hypothesis, ENGLISH, {
+        spec: specWith(decoding),
+        head: "ctc",
+        timestamps: "steps",
+        durationSec: 1,
+      }).segments;
+    expect(shown(build({}))).toEqual([
+      ["yes?", 1, 2],
+      ["hello yes he", 4, 23],
+    ]);
+    expect(shown(build({ segmentGapThresholdSteps: 14 }))).toEqual([
+      ["yes?", 1, 2],
+      ["hello", 4, 6],
+      ["yes he", 20, 23],
+    ]);
+    expect(shown(build({ segmentSeparators: [] }))).toEqual([["yes? hello yes he", 1, 23]]);
+  });
+
+  test("takes ends of utterances out of the text and reports them", () => {
+    const hypothesis = found(ENGLISH, [
+      ["▁he", 3],
+      ["llo", 4],
+      ["<EOU>", 9],
+    ]);
+    for (const timestamps of ["steps", "nemo"] as const) {
+      const options = { spec: specWith(), head: "transducer", timestamps, durationSec: 1 } as const;
+      const transcript = buildTranscript(hypothesis, ENGLISH, options);
+      expect(transcript.text).toBe("hello");
+      expect(transcript.tokens).toHaveLength(2);
+      expect(shown(transcript.words)).toEqual([["hello", 3, 5]]);
+      expect(transcript.events).toEqual([
+        { text: "<EOU>", startStep: 9, endStep: 10, startSec: 0.72, endSec: 0.8, confidence: 0.3 },
+      ]);
+    }
+  });
+
+  test("takes language tags out where the checkpoint strips them, as NeMo does for transducers", () => {
+    const hypothesis = found(ENGLISH, [
+      ["▁yes", 1],
+      [".", 2],
+      ["▁<en-US>", 3],
+      ["▁he", 5],
+    ]);
+    const build = (head: "ctc" | "transducer", stripLangTags: boolean) =>
+      buildTranscript(hypothesis, ENGLISH, {
+        spec: specWith({ stripLangTags }),
+        head,
+        timestamps: "steps",
+        durationSec: 1,
+      });
+    expect(build("transducer", true)).toMatchObject({ text: "yes. he", words: [{ text: "yes." }, { text: "he" }] });
+    expect(build("transducer", true).events).toMatchObject([{ text: "<en-US>", startStep: 3 }]);
+    expect(build("transducer", false).text).toBe("yes. <en-US> he");
+    expect(build("ctc", true).text).toBe("yes. <en-US> he");
+  });
+
+  test("makes words of characters, of pieces of words and of several languages", () => {
+    const words = (tokenizer: Tokenizer, ...pieces: string[]) => {
+      const given = pieces.map((piece, i) => [piece, 2 * i] as const);
+      const options = { spec: specWith(), head: "ctc", timestamps: "steps", durationSec: 1 } as const;
+      const transcript = buildTranscript(found(tokenizer, given), tokenizer, options);
+      return [transcript.text, ...transcript.words.map((w) => `${w.text} ${w.startStep} ${w.confidence}`)];
+    };
+    expect(words(LETTERS, " ", "a", "b", " ", " ", "a", " ")).toEqual([" ab  a ", "ab 2 0.2", "a 10 0.6"]);
+    expect(words(LETTERS, "a", " ", "'", "b")).toEqual(["a'b", "a'b 0 0.1"]);
+    expect(words(CHINESE, "你", "好", "。")).toEqual(["你好。", "你好。 0 0.1"]);
+    expect(words(BERT, "walk", "##ing", ",", "[UNK]", "a")).toEqual([
+      "walking, [UNK] a",
+      "walking, 0 0.1",
+      "[UNK] 6 0.4",
+      "a 8 0.5",
+    ]);
+    expect(words(BOTH, "▁hi", "▁ho", "la")).toEqual([" hi hola", "hi 0 0.1", "hola 2 0.2"]);
+    expect(words(ENGLISH, "▁he", "<unk>", "s", "▁'", "s")).toEqual(["he ⁇ s's", "he 0 0.1", "⁇ 2 0.2", "s's 4 0.3"]);
+    expect(words(ENGLISH, "▁", "▁he", "▁", "s", "▁")).toEqual([" he s ", "he 2 0.2", "s 6 0.3"]);
+  });
+
+  test("makes nothing of nothing", () => {
+    for (const timestamps of ["steps", "nemo"] as const) {
+      const options = { spec: specWith(), head: "ctc", timestamps, durationSec: 0 } as const;
+      expect(buildTranscript(found(ENGLISH, []), ENGLISH, options)).toEqual({
+        text: "",
+        durationSec: 0,
+        tokens: [],
+        words: [],
+        segments: [],
+        head: "ctc",
+      });
+    }
+  });
+
+  test("gives words that are the text, in order and without overlap, for any tokens", () => {
+    const tokenizers = [ENGLISH, LETTERS, CHINESE, BERT, BOTH];
+    fc.assert(
+      fc.property(
+        fc.constantFrom(...tokenizers),
+        fc.array(fc.record({ id: fc.nat(), gap: fc.nat(3), length: fc.nat(4) }), { maxLength: 25 }),
+        fc.boolean(),
+        (tokenizer, drawn, stripLangTags) => {
+          let step = 0;
+          const given = drawn.map(({ id, gap, length }) => {
+            step += gap;
+            return [tokenizer.pieces[id % tokenizer.size], step, step + length] as const;
+          });
+          const spec = specWith({ stripLangTags, segmentGapThresholdSteps: 2 });
+          const options = { spec, head: "transducer", timestamps: "steps", durationSec: 9 } as const;
+          const { text, words, segments } = buildTranscript(found(tokenizer, given), tokenizer, options);
+          const joined = text.trim().replaceAll(/\s+/g, " ");
+          expect(words.map((word) => word.text).join(" ")).toBe(joined);
+          expect(segments.map((segment) => segment.text).join(" ")).toBe(joined);
+          let end = 0;
+          for (const word of words) {
+            expect(word.startStep).toBeGreaterThanOrEqual(end);
+            expect(word.endStep).toBeGreaterThanOrEqual(word.startStep);
+            end = word.endStep;
+          }
+          expect(segments.map((s) => s.startStep)).toEqual(segments.map((s) => s.startStep).sort((a, b) => a - b));
+        },
+      ),
+      { numRuns: 1000, seed: 4 },
+    );
+  });
+});
