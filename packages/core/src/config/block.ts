@@ -1,4 +1,4 @@
-import { SpeechError } from "../errors.ts";
+import { type ErrorCode, SpeechError } from "../errors.ts";
 
 /** One mapping of `model_config.yaml`, with its path and the keys that have been read from it. */
 export interface ConfigBlock {
@@ -10,6 +10,9 @@ export interface ConfigBlock {
 
 /** OmegaConf's mark of a mandatory value that was never given; NeMo would use the constructor's default. */
 const MISSING = "???";
+
+/** Some lines of a terminal. */
+const MAX_MESSAGE_LENGTH = 1000;
 
 /** The root of a configuration as a block. */
 export function rootBlock(values: Readonly<Record<string, unknown>>): ConfigBlock {
@@ -147,7 +150,7 @@ export function ignoreKeys(block: ConfigBlock, keys: readonly string[]): void {
 export function rejectUnknownKeys(block: ConfigBlock): void {
   for (const [key, value] of Object.entries(block.values)) {
     if (block.read.has(key) || value === null || value === false || value === undefined) continue;
-    throw new SpeechError(
+    throw modelError(
       "MODEL_UNSUPPORTED",
       `model_config.yaml: \`${pathOf(block, key)}\` is ${shown(value)}, an option that is not known here and could change the result.`,
     );
@@ -168,15 +171,21 @@ export function wrong(block: ConfigBlock, key: string, expected: string, value: 
 
 /** An error about a value that NeMo may know and that is not supported here. */
 export function unsupportedValue(block: ConfigBlock, key: string, expected: string): SpeechError {
-  return new SpeechError(
+  return modelError(
     "MODEL_UNSUPPORTED",
     `model_config.yaml: \`${pathOf(block, key)}\` is ${shown(rawValue(block, key))}, supported is ${expected}.`,
   );
 }
 
+/** An error about a model. Names and values in it come from the file and may have any length; the message has not. */
+export function modelError(code: ErrorCode, message: string): SpeechError {
+  const isLong = message.length > MAX_MESSAGE_LENGTH;
+  return new SpeechError(code, isLong ? `${message.slice(0, MAX_MESSAGE_LENGTH)}…` : message);
+}
+
 /** A contradiction inside `model_config.yaml`. */
 export function invalid(sentence: string): SpeechError {
-  return new SpeechError("MODEL_INVALID", `model_config.yaml: ${sentence}`);
+  return modelError("MODEL_INVALID", `model_config.yaml: ${sentence}`);
 }
 
 /** A value as it is shown in messages, never longer than a line. */

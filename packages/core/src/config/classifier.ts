@@ -1,10 +1,10 @@
-import { SpeechError } from "../errors.ts";
 import {
   type ConfigBlock,
   choiceOr,
   flagOr,
   ignoreKeys,
   invalid,
+  modelError,
   rawValue,
   rejectUnknownKeys,
   requiredBlock,
@@ -34,7 +34,7 @@ export function describeClassifier(
   const expected = isFrame ? "MultiLayerPerceptron" : "ConvASRDecoderClassification";
   const target = targetOf(block) ?? expected;
   if (target !== expected) {
-    throw new SpeechError(
+    throw modelError(
       "MODEL_UNSUPPORTED",
       `model_config.yaml: \`decoder\` is a ${target}, supported for this class is ${expected}.`,
     );

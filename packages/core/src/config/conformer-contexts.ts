@@ -1,5 +1,5 @@
-import { SpeechError } from "../errors.ts";
-import { type ConfigBlock, choiceOr, rawValue, wrong } from "./block.ts";
+import type { SpeechError } from "../errors.ts";
+import { type ConfigBlock, choiceOr, modelError, rawValue, wrong } from "./block.ts";
 import type { AttContext, ConformerSpec } from "./spec.ts";
 
 /** A published model lists at most twenty; the product of a hostile list must not grow beyond memory. */
@@ -82,7 +82,7 @@ function describeChunkContexts(block: ConfigBlock): (readonly [number, number, n
 }
 
 function tooMany(count: number): SpeechError {
-  return new SpeechError(
+  return modelError(
     "LIMIT_EXCEEDED",
     `model_config.yaml: expected at most ${MAX_CONTEXTS} attention contexts, got ${count}. No known model has more than twenty.`,
   );

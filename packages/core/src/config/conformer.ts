@@ -1,4 +1,3 @@
-import { SpeechError } from "../errors.ts";
 import {
   type ConfigBlock,
   choiceOr,
@@ -8,6 +7,7 @@ import {
   integerOr,
   integersOf,
   invalid,
+  modelError,
   rawValue,
   rejectUnknownKeys,
   textOr,
@@ -223,7 +223,7 @@ function describeReduction(
   if (kind === "striding") {
     const numStages = Math.floor(Math.log2(factor));
     if (2 ** numStages !== factor) {
-      throw new SpeechError(
+      throw modelError(
         "MODEL_UNSUPPORTED",
         `model_config.yaml: \`encoder.reduction_factor\` is ${factor}, supported is a power of 2.`,
       );

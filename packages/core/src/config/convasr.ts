@@ -1,4 +1,4 @@
-import { SpeechError } from "../errors.ts";
+import type { SpeechError } from "../errors.ts";
 import {
   type ConfigBlock,
   choiceOr,
@@ -7,6 +7,7 @@ import {
   integerOr,
   integersOf,
   invalid,
+  modelError,
   numberOr,
   rawValue,
   rejectUnknownKeys,
@@ -164,5 +165,5 @@ function describeSqueezeExcite(block: ConfigBlock): JasperBlockSpec["squeezeExci
 }
 
 function tooMany(what: string, got: number): SpeechError {
-  return new SpeechError("LIMIT_EXCEEDED", `model_config.yaml: expected at most ${what}, got ${got}.`);
+  return modelError("LIMIT_EXCEEDED", `model_config.yaml: expected at most ${what}, got ${got}.`);
 }

@@ -1,9 +1,9 @@
-import { SpeechError } from "../errors.ts";
 import {
   type ConfigBlock,
   childBlock,
   flagOr,
   ignoreKeys,
+  modelError,
   rejectUnknownKeys,
   targetOf,
   unsupportedValue,
@@ -21,7 +21,7 @@ export function describeCtc(owner: ConfigBlock, table: TensorTable, prefix: stri
   if (block !== undefined) {
     const target = targetOf(block) ?? "ConvASRDecoder";
     if (target !== "ConvASRDecoder") {
-      throw new SpeechError(
+      throw modelError(
         "MODEL_UNSUPPORTED",
         `model_config.yaml: \`${block.path}\` is a ${target}, supported for CTC is ConvASRDecoder.`,
       );

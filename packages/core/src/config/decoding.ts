@@ -1,10 +1,10 @@
-import { SpeechError } from "../errors.ts";
 import {
   type ConfigBlock,
   childBlock,
   choiceOr,
   flagOr,
   integerOr,
+  modelError,
   numberOr,
   pathOf,
   rawValue,
@@ -101,7 +101,7 @@ function refuseFusion(decoding: ConfigBlock): void {
   const greedy = childBlock(decoding, "greedy");
   if (!greedy) return;
   const refuse = (key: string): never => {
-    throw new SpeechError(
+    throw modelError(
       "MODEL_UNSUPPORTED",
       `model_config.yaml: \`${pathOf(greedy, key)}\` is ${shown(rawValue(greedy, key))}: this model's greedy decoding is mixed with another model, which is not supported.`,
     );

@@ -1,11 +1,11 @@
 import type { TensorInfo } from "../checkpoint/checkpoint.ts";
-import { SpeechError } from "../errors.ts";
 import {
   type ConfigBlock,
   childBlock,
   hasKey,
   integerOr,
   invalid,
+  modelError,
   rawValue,
   requiredBlock,
   rootBlock,
@@ -74,7 +74,7 @@ export function describeModel(
   const modelClass = Object.hasOwn(MODEL_CLASSES, className) ? MODEL_CLASSES[className] : undefined;
   if (modelClass === undefined) {
     const known = Object.keys(MODEL_CLASSES).filter((name) => name.startsWith("EncDec"));
-    throw new SpeechError(
+    throw modelError(
       "MODEL_UNSUPPORTED",
       `model_config.yaml: \`target\` is ${className}, a class that is not known here. Supported are ${known.join(", ")}.`,
     );
@@ -131,7 +131,7 @@ function describeEncoder(root: ConfigBlock, table: TensorTable, features: Featur
     case "ConvASREncoder":
       return describeConvAsr(block, table, rows);
     default:
-      throw new SpeechError(
+      throw modelError(
         "MODEL_UNSUPPORTED",
         `model_config.yaml: \`encoder\` is a ${target ?? "module without a class"}, supported are ConformerEncoder and ConvASREncoder.`,
       );
@@ -189,7 +189,7 @@ function checkArtifacts(spec: ModelSpec, names: readonly string[]): void {
         .split("/")
         .at(-1) ?? "";
     if (names.some((member) => member === name || member.endsWith(`/${name}`))) continue;
-    throw new SpeechError(
+    throw modelError(
       "MODEL_INVALID",
       `model_config.yaml: the tokenizer's file \`${part.artifact}\` is not in the archive, which has ${names.join(", ") || "no other files"}.`,
     );

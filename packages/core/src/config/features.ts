@@ -1,4 +1,3 @@
-import { SpeechError } from "../errors.ts";
 import {
   type ConfigBlock,
   choiceOr,
@@ -7,6 +6,7 @@ import {
   ignoreKeys,
   integerOr,
   invalid,
+  modelError,
   numberOr,
   numbersOf,
   rawValue,
@@ -32,7 +32,7 @@ export function describeFeatures(block: ConfigBlock, table: TensorTable): Featur
   const target = targetOf(block) ?? "AudioToMelSpectrogramPreprocessor";
   if (target === "AudioToMFCCPreprocessor") return describeMfcc(block, table);
   if (target !== "AudioToMelSpectrogramPreprocessor") {
-    throw new SpeechError(
+    throw modelError(
       "MODEL_UNSUPPORTED",
       `model_config.yaml: \`preprocessor\` is a ${target}, supported are mel spectrograms (AudioToMelSpectrogramPreprocessor) and MFCCs (AudioToMFCCPreprocessor).`,
     );

@@ -1,5 +1,5 @@
-import { SpeechError } from "../errors.ts";
-import { type ConfigBlock, childBlock, pathOf, targetOf } from "./block.ts";
+import type { SpeechError } from "../errors.ts";
+import { type ConfigBlock, childBlock, modelError, pathOf, targetOf } from "./block.ts";
 import { findTensor, type TensorTable } from "./tensor-table.ts";
 
 /** The families of NeMo models that are recognised and not built, and why. */
@@ -127,5 +127,5 @@ export function refusePhonemes(labels: readonly string[]): void {
 
 /** The error with which a family is refused. */
 export function refusal(what: string, reason: RefusalReason): SpeechError {
-  return new SpeechError("MODEL_UNSUPPORTED", `${what}: this model is ${REFUSAL_REASONS[reason]}.`);
+  return modelError("MODEL_UNSUPPORTED", `${what}: this model is ${REFUSAL_REASONS[reason]}.`);
 }

@@ -1,5 +1,6 @@
 import type { TensorInfo } from "../checkpoint/checkpoint.ts";
-import { SpeechError } from "../errors.ts";
+import type { SpeechError } from "../errors.ts";
+import { modelError } from "./block.ts";
 
 /** The tensors of a checkpoint and which of them the description has accounted for. */
 export interface TensorTable {
@@ -52,7 +53,7 @@ export function requireRank(table: TensorTable, name: string, rank: number): rea
   const dims = dimsOf(table, name);
   if (dims === undefined) throw missing(name);
   if (dims.length !== rank || dims.some((d) => d < 1)) {
-    throw new SpeechError("MODEL_INVALID", `weight \`${name}\` has shape [${dims.join(", ")}], expected ${rank} axes.`);
+    throw modelError("MODEL_INVALID", `weight \`${name}\` has shape [${dims.join(", ")}], expected ${rank} axes.`);
   }
   table.claimed.add(name);
   return dims;
@@ -67,7 +68,7 @@ export function requireTensor(table: TensorTable, name: string, dims: readonly n
   const got = dimsOf(table, name);
   if (got === undefined) throw missing(name);
   if (got.length !== dims.length || got.some((d, i) => d !== dims[i])) {
-    throw new SpeechError(
+    throw modelError(
       "MODEL_INVALID",
       `weight \`${name}\` has shape [${got.join(", ")}], expected [${dims.join(", ")}] from ${from}.`,
     );
@@ -94,7 +95,7 @@ export function requireLayer(
 export function rejectUnknownTensors(table: TensorTable): void {
   for (const [name, { dims }] of table.tensors) {
     if (table.claimed.has(name) || INERT.some((pattern) => pattern.test(name))) continue;
-    throw new SpeechError(
+    throw modelError(
       "MODEL_UNSUPPORTED",
       `weight \`${name}\` [${dims.join(", ")}] belongs to no part of the model that is known here, and leaving it out would change the result.`,
     );
@@ -102,5 +103,5 @@ export function rejectUnknownTensors(table: TensorTable): void {
 }
 
 function missing(name: string): SpeechError {
-  return new SpeechError("MODEL_INVALID", `weight \`${name}\` is missing. The checkpoint is incomplete.`);
+  return modelError("MODEL_INVALID", `weight \`${name}\` is missing. The checkpoint is incomplete.`);
 }

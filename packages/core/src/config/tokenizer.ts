@@ -1,8 +1,8 @@
-import { SpeechError } from "../errors.ts";
 import {
   type ConfigBlock,
   childBlock,
   invalid,
+  modelError,
   pathOf,
   rawValue,
   requiredBlock,
@@ -70,7 +70,7 @@ function describeSubwords(block: ConfigBlock, vocabulary: readonly string[]): To
   const type = textOr(block, "type", undefined)?.toLowerCase();
   const custom = childBlock(block, "custom_tokenizer");
   if (custom) {
-    throw new SpeechError(
+    throw modelError(
       "MODEL_UNSUPPORTED",
       `model_config.yaml: \`${pathOf(block, "custom_tokenizer")}\` is a ${targetOf(custom)}, supported are NeMo's own tokenizers.`,
     );
@@ -116,7 +116,7 @@ function describeAggregate(block: ConfigBlock): TokenizerSpec {
   const names = Object.keys(langs.values);
   if (names.length === 0) throw invalid(`\`${langs.path}\` names no language.`);
   if (names.length > MAX_LANGUAGES) {
-    throw new SpeechError(
+    throw modelError(
       "LIMIT_EXCEEDED",
       `model_config.yaml: expected at most ${MAX_LANGUAGES} languages in \`${langs.path}\`, got ${names.length}.`,
     );

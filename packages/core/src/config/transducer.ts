@@ -1,4 +1,3 @@
-import { SpeechError } from "../errors.ts";
 import {
   type ConfigBlock,
   childBlock,
@@ -7,6 +6,7 @@ import {
   ignoreKeys,
   integersOf,
   invalid,
+  modelError,
   pathOf,
   rawValue,
   rejectUnknownKeys,
@@ -73,7 +73,7 @@ function refuseMultiBlank(root: ConfigBlock): void {
 function describeJoint(block: ConfigBlock, table: TensorTable, encoderSize: number): TransducerSpec["joint"] {
   const target = targetOf(block) ?? "RNNTJoint";
   if (target !== "RNNTJoint" && target !== "SampledRNNTJoint") {
-    throw new SpeechError("MODEL_UNSUPPORTED", `model_config.yaml: \`joint\` is a ${target}, supported is RNNTJoint.`);
+    throw modelError("MODEL_UNSUPPORTED", `model_config.yaml: \`joint\` is a ${target}, supported is RNNTJoint.`);
   }
   const net = childBlock(block, "jointnet") ?? rootBlock({});
   const activation = choiceOr(net, "activation", ["relu", "sigmoid", "tanh"] as const, "relu");
@@ -115,7 +115,7 @@ function describePrediction(block: ConfigBlock, table: TensorTable, numLabels: n
   }
   if (target === "StatelessTransducerDecoder") return describeStateless(table, normalization === "layer");
   if (target !== "RNNTDecoder") {
-    throw new SpeechError(
+    throw modelError(
       "MODEL_UNSUPPORTED",
       `model_config.yaml: \`decoder\` is a ${target}, supported for transducers are RNNTDecoder and StatelessTransducerDecoder.`,
     );

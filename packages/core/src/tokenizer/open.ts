@@ -36,7 +36,7 @@ async function readData(spec: TokenizerSpec, artifact: ReadArtifact): Promise<To
       return { kind: "characters", pieces: spec.labels };
     case "sentencepiece": {
       const bytes = await artifact(spec.artifact);
-      if (bytes !== undefined) return readSentencePieceModel(bytes, spec.artifact);
+      if (bytes !== undefined) return readSentencePieceModel(bytes, fileName(spec.artifact));
       if (spec.vocabulary.length === 0) throw missing(spec.artifact);
       return sentencePieceFromPieces(spec.vocabulary);
     }
@@ -44,7 +44,7 @@ async function readData(spec: TokenizerSpec, artifact: ReadArtifact): Promise<To
       const bytes = await artifact(spec.artifact);
       // Saved configurations list these vocabularies in no order, so nothing can stand in for the file.
       if (bytes === undefined) throw missing(spec.artifact);
-      return readWordPiece(bytes, spec.artifact, spec.specialTokens);
+      return readWordPiece(bytes, fileName(spec.artifact), spec.specialTokens);
     }
     case "aggregate": {
       const parts = [];
@@ -80,6 +80,15 @@ export function sentencePieceFromPieces(pieces: readonly string[]): SentencePiec
 
 const BYTE = /^<0x[0-9A-F]{2}>$/;
 
-function missing(name: string): SpeechError {
-  return new SpeechError("MODEL_INVALID", `tokenizer: the file \`${name}\` is not in the checkpoint.`);
+/** What to call a file in messages: the configuration's value may be a whole path, of any length. */
+function fileName(artifact: string): string {
+  const name = artifact.slice(artifact.lastIndexOf("/") + 1).replace(/^nemo:/, "");
+  return name.length > 100 ? `…${name.slice(-100)}` : name;
+}
+
+function missing(artifact: string): SpeechError {
+  return new SpeechError(
+    "MODEL_INVALID",
+    `tokenizer: the file \`${fileName(artifact)}\` is not in the checkpoint. The archive is incomplete.`,
+  );
 }

@@ -1,4 +1,5 @@
 import { strictTextDecoder } from "../checkpoint/text.ts";
+import { shown } from "../config/block.ts";
 import { SpeechError } from "../errors.ts";
 import type { SentencePieceData, Tokenizer } from "./tokenizer.ts";
 
@@ -92,10 +93,7 @@ function wholeCharacter(bytes: readonly number[]): string | undefined {
 function byteOf(piece: string): number {
   const match = /^<0x([0-9A-F]{2})>$/.exec(piece);
   if (!match) {
-    throw new SpeechError(
-      "FORMAT_INVALID",
-      `tokenizer: expected a byte piece like <0x0A>, got ${JSON.stringify(piece)}.`,
-    );
+    throw new SpeechError("FORMAT_INVALID", `tokenizer: expected a byte piece like <0x0A>, got ${shown(piece)}.`);
   }
   return Number.parseInt(match[1], 16);
 }

@@ -1,3 +1,4 @@
+import { shown } from "../config/block.ts";
 import { SpeechError } from "../errors.ts";
 import { createTokenizer } from "./create.ts";
 import { sentencePieceFromPieces } from "./open.ts";
@@ -36,7 +37,7 @@ export function tokenizerFromTokens(tokensTxt: string, name = "tokens.txt"): Tok
   for (const [i, line] of tokensTxt.split(/\r?\n/).entries()) {
     if (line === "") continue;
     const match = /^(?:(.*)[ \t])?(\d{1,9})$/su.exec(line);
-    if (!match) throw invalid(name, `line ${i + 1}: expected a token and its number, got ${JSON.stringify(line)}`);
+    if (!match) throw invalid(name, `line ${i + 1}: expected a token and its number, got ${shown(line)}`);
     const id = Number(match[2]);
     if (id >= MAX_TOKENS) throw tooMany(name, id + 1);
     if (pieces[id] !== undefined) throw invalid(name, `line ${i + 1}: expected every number once, got ${id} again`);
@@ -108,7 +109,7 @@ export function parseTokenizer(text: string, name = "tokenizer.txt"): Tokenizer 
   if (data.format !== FORMAT) {
     throw new SpeechError(
       "FORMAT_UNSUPPORTED",
-      `${name}: expected format "${FORMAT}", got ${JSON.stringify(data.format)}. Export the model again.`,
+      `${name}: expected format "${FORMAT}", got ${shown(data.format)}. Export the model again.`,
     );
   }
   return createTokenizer(parseData(data, name, true));
@@ -137,7 +138,7 @@ function parseData(data: Record<string, unknown>, name: string, mayNest: boolean
       return { kind: "aggregate", parts };
     }
     default:
-      throw invalid(name, `expected a kind of tokenizer, got ${JSON.stringify(data.kind)}`);
+      throw invalid(name, `expected a kind of tokenizer, got ${shown(data.kind)}`);
   }
 }
 
@@ -156,14 +157,13 @@ function textsOf(data: Record<string, unknown>, key: string, name: string): stri
 }
 
 function textOf(value: unknown, key: string, name: string): string {
-  if (typeof value !== "string") throw invalid(name, `expected texts as ${key}, got ${JSON.stringify(value)}`);
+  if (typeof value !== "string") throw invalid(name, `expected texts as ${key}, got ${shown(value)}`);
   return value;
 }
 
 function oneOf<T extends string>(choices: readonly T[], value: unknown, key: string, name: string): T {
   const choice = choices.find((each) => each === value);
-  if (choice === undefined)
-    throw invalid(name, `expected ${key} of ${choices.join(", ")}, got ${JSON.stringify(value)}`);
+  if (choice === undefined) throw invalid(name, `expected ${key} of ${choices.join(", ")}, got ${shown(value)}`);
   return choice;
 }
 

@@ -94,13 +94,13 @@ describe("openTokenizer", () => {
       "a SentencePiece model that is missing",
       { kind: "sentencepiece", artifact: "nemo:x", vocabulary: [] },
       "MODEL_INVALID",
-      "tokenizer: the file `nemo:x` is not in the checkpoint.",
+      "tokenizer: the file `x` is not in the checkpoint. The archive is incomplete.",
     ],
     [
       "a WordPiece vocabulary that is missing",
       words("nemo:x"),
       "MODEL_INVALID",
-      "tokenizer: the file `nemo:x` is not in the checkpoint.",
+      "tokenizer: the file `x` is not in the checkpoint. The archive is incomplete.",
     ],
     [
       "another size than the heads have",
