@@ -44,8 +44,9 @@ export async function openNemo(source: ByteSource, options: OpenNemoOptions = {}
   const first = isUnpacked ? await archive.read(0, Math.min(512, archive.sizeBytes)) : head;
   if (!isTarHeader(first)) throw notAnArchive(source, first);
   const members = await indexTar(archive);
-  const config = members.find(({ name }) => name === CONFIG_NAME || name.endsWith(`/${CONFIG_NAME}`));
-  const root = config?.name.slice(0, -CONFIG_NAME.length) ?? "";
+  const configs = members.map(({ name }) => name).filter((name) => `/${name}`.endsWith(`/${CONFIG_NAME}`));
+  // The files stand at the root, or all in one folder where a person packed them again.
+  const root = (configs.sort((a, b) => a.length - b.length)[0] ?? CONFIG_NAME).slice(0, -CONFIG_NAME.length);
   const files = new Map<string, ByteSource>();
   for (const { name, start, end } of members) {
     if (!name.startsWith(root)) continue;

@@ -6,6 +6,7 @@ import {
   isMap,
   isScalar,
   isSeq,
+  Lexer,
   type ParsedNode,
   Parser,
   type Scalar,
@@ -18,6 +19,8 @@ import { resolvePlainScalar } from "./yaml-scalars.ts";
 
 /** The largest published configuration (three vocabularies of 16,000 pieces) has 0.6 MB. */
 const MAX_YAML_BYTES = 4 << 20;
+/** Words, indicators, spaces and line ends: four for each label of a vocabulary. They take far more memory than text. */
+const MAX_LEXEMES = 1_000_000;
 /** NeMo's configurations are at most eight deep. */
 const MAX_DEPTH = 64;
 /** Values after aliases are expanded; the largest configuration has 50,000. */
@@ -46,7 +49,7 @@ export function parseModelConfig(bytes: Uint8Array, where: string): Record<strin
  * @throws SpeechError `FORMAT_INVALID`, `FORMAT_UNSUPPORTED` (tags, several documents), `LIMIT_EXCEEDED`.
  */
 export function parseYaml(text: string, where: string): unknown {
-  const tokens = [...new Parser().parse(text)];
+  const tokens = tokenize(text, where);
   checkDepth(tokens, where);
   const lineStarts = lineOffsets(text);
   const fail: Fail = (code, offset, message) => {
@@ -55,8 +58,9 @@ export function parseYaml(text: string, where: string): unknown {
   };
   // Scalars are resolved here, so "failsafe"; duplicates too, because the library takes quadratic time for them.
   const composer = new Composer({ schema: "failsafe", uniqueKeys: false });
-  const documents = [...composer.compose(tokens, true, text.length)];
-  const [document, second] = documents as Document.Parsed<ParsedNode>[];
+  const documents = composer.compose(tokens, true, text.length) as Generator<Document.Parsed<ParsedNode>, void>;
+  const document = documents.next().value as Document.Parsed<ParsedNode>; // There is one, because it is asked for.
+  const second = documents.next().value ?? undefined;
   const error = document.errors[0] ?? second?.errors[0];
   if (error !== undefined) fail("FORMAT_INVALID", error.pos[0], `expected YAML, got a syntax error: ${error.message}.`);
   if (second !== undefined) fail("FORMAT_UNSUPPORTED", second.range[0], "expected one document, got several.");
@@ -159,6 +163,24 @@ function count(builder: Builder, node: ParsedNode): void {
       `expected at most ${MAX_VALUES} values, aliases expanded. No model configuration has so many.`,
     );
   }
+}
+
+/** The token tree, as `Parser.parse` makes it, with the number of its leaves counted as they come. */
+function tokenize(text: string, where: string): CST.Token[] {
+  const parser = new Parser();
+  const tokens: CST.Token[] = [];
+  let numLexemes = 0;
+  for (const lexeme of new Lexer().lex(text)) {
+    if (++numLexemes > MAX_LEXEMES) {
+      throw new SpeechError(
+        "LIMIT_EXCEEDED",
+        `${where}: expected at most ${MAX_LEXEMES} pieces of syntax. No model configuration has so many.`,
+      );
+    }
+    for (const token of parser.next(lexeme)) tokens.push(token);
+  }
+  for (const token of parser.end()) tokens.push(token);
+  return tokens;
 }
 
 /** Nesting of the token tree; by a stack of our own, because the library composes recursively. */

@@ -95,10 +95,9 @@ describe("openNemo", () => {
   });
 
   test("reads archives whose files stand in a folder", async () => {
-    const checkpoint = await openMembers(
-      MEMBERS.slice(1).map((member) => ({ ...member, name: `model/${member.name}` })),
-    );
-    expect(checkpoint.artifactNames).toEqual([`${HASH}_tokenizer.model`, "vocab.txt"]);
+    const moved = MEMBERS.slice(1).map((member) => ({ ...member, name: `model/${member.name}` }));
+    const checkpoint = await openMembers([{ name: "model/inner/model_config.yaml", data: utf8("a: 1") }, ...moved]);
+    expect(checkpoint.artifactNames).toEqual(["inner/model_config.yaml", `${HASH}_tokenizer.model`, "vocab.txt"]);
     expect([...(await checkpoint.readFloat32("single"))]).toEqual([0, 12]);
   });
 

@@ -274,6 +274,16 @@ describe("parseModelConfig", () => {
     );
   });
 
+  test("stops at a million pieces of syntax, and does not read a thousand documents", () => {
+    expect(() => config("- \n".repeat(500_000))).toThrow(
+      expect.objectContaining({
+        code: "LIMIT_EXCEEDED",
+        message: "c.yaml: expected at most 1000000 pieces of syntax. No model configuration has so many.",
+      }),
+    );
+    expect(() => config("--- {}\n".repeat(100_000))).toThrow("c.yaml: line 2: expected one document, got several.");
+  });
+
   test("refuses what is not UTF-8, and what is too large", () => {
     expect(() => parseModelConfig(concat(utf8("a: "), [0xff]), "c.yaml")).toThrow(
       "c.yaml: expected UTF-8 text. The file is corrupt.",
