@@ -93,7 +93,9 @@ function parameters(net: Net, name: string, shape: ConvShape, batchNorm: string 
   const size = dims[1] * dims[3];
   const weights = derived(net, `${name}:folded`, dims, async () => {
     const { scale } = await affineOf(net, batchNorm);
-    return (await net.w.read(name)).map((v, i) => v * scale[Math.floor(i / size)]);
+    const own = await net.w.read(name);
+    for (let i = 0; i < own.length; i++) own[i] *= scale[Math.floor(i / size)];
+    return own;
   });
   const bias = derived(net, `${name}:shift`, [shape.numOut], async () =>
     Float32Array.from((await affineOf(net, batchNorm)).shift),
