@@ -1,7 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { convAsrEncoder } from "../../src/architectures/convasr/encoder.ts";
-import { createNet } from "../../src/architectures/net.ts";
+import { createNet, type Precision } from "../../src/architectures/net.ts";
 import type { ConvAsrSpec, JasperBlockSpec } from "../../src/config/spec.ts";
 import { GraphBuilder } from "../../src/onnx/graph.ts";
 import { batchFeatures, batchLengths, difference, propertyRuns, stepsOf, TOLERANCE } from "../reference/compare.ts";
@@ -11,13 +11,13 @@ import { type Params, randomParams, randomRows, uniform } from "../reference/par
 import { hasRuntime, type LoadedGraph, loadGraph } from "../reference/run-graph.ts";
 import type { Row } from "../reference/subsampling.ts";
 
-function encoderGraph(spec: ConvAsrSpec, params: Params) {
+function encoderGraph(spec: ConvAsrSpec, params: Params, precision: Precision = "float32") {
   const g = new GraphBuilder("convasr");
   const inputs = {
     features: g.input("features", "float32", ["batch", spec.numMels, "frame"]),
     lengths: g.input("lengths", "int64", ["batch"]),
   };
-  const out = convAsrEncoder(createNet(g, params.weights), spec, inputs);
+  const out = convAsrEncoder(createNet(g, params.weights, precision), spec, inputs);
   g.output("encoded", out.encoded, "float32", ["batch", spec.outSize, "step"]);
   g.output("encodedLengths", out.lengths, "int64", ["batch"]);
   return g.finish();
@@ -87,6 +87,34 @@ const plainBlock: JasperBlockSpec = {
 describe.skipIf(!hasRuntime)("convAsrEncoder", () => {
   test("equals the plain evaluation for random geometries, alone and in batches", async () => {
     await fc.assert(fc.asyncProperty(convAsrCase, check), propertyRuns(60));
+  });
+
+  test("computes wide pointwise convolutions in 8 bits, near the plain evaluation and independent of the batch", async () => {
+    const wide = { ...plainBlock, filters: 256, repeat: 2, separable: true };
+    const spec: ConvAsrSpec = {
+      kind: "convasr",
+      numMels: 8,
+      activation: "relu",
+      convMask: true,
+      blocks: [{ ...wide, repeat: 1, stride: 2, residual: false }, wide],
+      outSize: 256,
+      subsamplingFactor: 2,
+    };
+    const params = randomParams(convAsrTensors(spec), 3);
+    const next = uniform(4);
+    const rows = [12, 20].map((length): Row => ({ x: randomRows(20, spec.numMels, next), length }));
+    const built = encoderGraph(spec, params, "int8");
+    expect([...built.initializers.values()].filter((init) => init.type === "int8")).toHaveLength(3);
+    const graph = await loadGraph(built);
+    const together = await encode(graph, rows);
+    const [alone] = await encode(graph, [{ x: rows[0].x.slice(0, 12), length: 12 }]);
+    await graph.close();
+    rows.forEach((row, b) => {
+      const expected = convAsr(params, spec, row);
+      const peak = Math.max(...expected.x.flat().map(Math.abs));
+      expect(difference(together[b].x, expected.x, expected.length)).toBeLessThan(0.05 * peak);
+    });
+    expect(difference(together[0].x, alone.x, alone.length)).toBeLessThan(0.01);
   });
 
   test("gives an empty recording numbers, not NaN", async () => {

@@ -77,7 +77,7 @@ async function encode(model: Loaded, window: string, context = defaultContext(mo
 
 /** NeMo mixes the global tokens of a batch's recordings; where it runs unmasked alone, it masks in batches. */
 function isNemoBatchLikeAlone({ encoder }: ModelSpec): boolean {
-  if (encoder.kind === "convasr") return true;
+  if (encoder.kind !== "conformer") return true;
   return encoder.attention.globalTokens <= 1 && encoder.subsampling.isMasked;
 }
 

@@ -1,7 +1,9 @@
 import type { ConvAsrSpec, JasperBlockSpec } from "../../config/spec.ts";
-import { float, type Value } from "../../onnx/graph.ts";
-import { add, div, mul, reshape, transpose } from "../../onnx/ops.ts";
-import { derived, type Net, weight } from "../net.ts";
+import type { Value } from "../../onnx/graph.ts";
+import { add, div, reshape, reshapeTo, sizeOf, transpose } from "../../onnx/ops.ts";
+import { derived, linear, type Net, weight } from "../net.ts";
+import { foldBatchNorm } from "./folding.ts";
+import { isFoldable } from "./norm.ts";
 import { createSteps, masked, type Signal } from "./steps.ts";
 
 /** One convolution over time. */
@@ -28,7 +30,7 @@ export interface ConvOptions {
   readonly batchNorm?: string;
 }
 
-/** A convolution of kernel 1 and stride 1, as the second half of a separable one and in residual branches. */
+/** A convolution of kernel 1, as the second half of a separable one and in residual branches. */
 export const pointwise = (numIn: number, numOut: number, stride = 1, groups = 1): ConvShape => ({
   numIn,
   numOut,
@@ -59,48 +61,52 @@ export function padsOf(block: JasperBlockSpec): readonly [number, number] {
 export function convolve(net: Net, input: Signal, prefix: string, shape: ConvShape, options: ConvOptions): Signal {
   const needsMask = options.convMask && (shape.kernel > 1 || options.isExactBeyond);
   const signal = needsMask ? masked(net, input) : input;
-  const name = `${prefix}.${options.convMask ? "conv.weight" : "weight"}`;
-  const x = net.g.op("Conv", [signal.x, ...parameters(net, name, shape, options.batchNorm)], {
-    kernel_shape: [1, shape.kernel],
+  const own = { net, prefix: options.convMask ? `${prefix}.conv` : prefix };
+  const layer = options.batchNorm === undefined ? own : foldBatchNorm(net, own.prefix, options.batchNorm);
+  const compute = net.precision === "int8" && isProduct(shape) ? product : convolution;
+  const x = compute(layer.net, signal.x, layer.prefix, shape);
+  const growth = shape.pads[0] + shape.pads[1] - shape.dilation * (shape.kernel - 1);
+  if (shape.stride === 1 && growth === 0) return { x, steps: signal.steps, isMasked: false };
+  const { lengths } = signal.steps;
+  // Without masks NeMo hands the lengths on as they came, whatever the strides.
+  const next = options.convMask ? strided(net, lengths, growth, shape.stride) : lengths;
+  return { x, steps: createSteps(next), isMasked: false };
+}
+
+function convolution(net: Net, x: Value, prefix: string, shape: ConvShape): Value {
+  const { numIn, numOut, groups, kernel, heads } = shape;
+  const dims = [numOut, numIn / groups, 1, kernel];
+  const name = `${prefix}.weight`;
+  const weights =
+    heads === -1 ? weight(net, name, dims) : derived(net, `${name}:heads`, dims, () => sharedKernels(net, name, shape));
+  const bias = net.w.has(`${prefix}.bias`) ? [weight(net, `${prefix}.bias`)] : [];
+  return net.g.op("Conv", [x, weights, ...bias], {
+    kernel_shape: [1, kernel],
     strides: [1, shape.stride],
     dilations: [1, shape.dilation],
     pads: [0, shape.pads[0], 0, shape.pads[1]],
-    group: shape.groups,
+    group: groups,
   });
-  const shrinks = shape.pads[0] + shape.pads[1] - shape.dilation * (shape.kernel - 1);
-  if (shape.stride === 1 && shrinks === 0) return { x, steps: signal.steps, isMasked: false };
-  const { lengths } = signal.steps;
-  // Without masks NeMo hands the lengths on as they came, whatever the strides.
-  return {
-    x,
-    steps: createSteps(options.convMask ? strided(net, lengths, shrinks, shape.stride) : lengths),
-    isMasked: false,
-  };
+}
+
+/** Below this, turning the rows and rounding them takes longer than the product in 8 bits saves. */
+const MIN_PRODUCT_CHANNELS = 256;
+
+/** Whether a convolution is a matrix product of every step, large enough that 8 bits make it faster. */
+const isProduct = ({ kernel, stride, groups, numIn, numOut }: ConvShape): boolean =>
+  kernel === 1 && stride === 1 && groups === 1 && Math.min(numIn, numOut) >= MIN_PRODUCT_CHANNELS;
+
+/** A convolution of kernel 1 as a product of rows `[batch · step, channel]`. */
+function product(net: Net, x: Value, prefix: string, { numIn, numOut }: ConvShape): Value {
+  const { g } = net;
+  const rows = reshape(g, transpose(g, x, [0, 2, 3, 1]), [-1, numIn]);
+  const out = linear(net, rows, prefix, { sizes: [numOut, numIn] });
+  return transpose(g, reshapeTo(g, out, [sizeOf(g, x, 0), 1, sizeOf(g, x, 3), numOut]), [0, 3, 1, 2]);
 }
 
 /** Lengths after a convolution; the division truncates towards zero, so that an empty row gives one step. */
 function strided({ g }: Net, lengths: Value, growth: number, stride: number): Value {
   return add(g, div(g, add(g, lengths, g.int(growth - 1)), g.int(stride)), g.int(1));
-}
-
-/** Weight `[out, in / groups, 1, kernel]` and, with a folded norm, bias. */
-function parameters(net: Net, name: string, shape: ConvShape, batchNorm: string | undefined): Value[] {
-  const dims = [shape.numOut, shape.numIn / shape.groups, 1, shape.kernel];
-  if (batchNorm === undefined) {
-    if (shape.heads === -1) return [weight(net, name, dims)];
-    return [derived(net, `${name}:heads`, dims, () => sharedKernels(net, name, shape))];
-  }
-  const size = dims[1] * dims[3];
-  const weights = derived(net, `${name}:folded`, dims, async () => {
-    const { scale } = await affineOf(net, batchNorm);
-    const own = await net.w.read(name);
-    for (let i = 0; i < own.length; i++) own[i] *= scale[Math.floor(i / size)];
-    return own;
-  });
-  const bias = derived(net, `${name}:shift`, [shape.numOut], async () =>
-    Float32Array.from((await affineOf(net, batchNorm)).shift),
-  );
-  return [weights, bias];
 }
 
 /** The kernels of `heads`, repeated for all channels. */
@@ -112,53 +118,6 @@ async function sharedKernels(net: Net, name: string, shape: ConvShape): Promise<
     return kernels[(channel % heads) * kernel + (i % kernel)];
   });
 }
-
-/** A batch norm at inference as `scale · x + shift`; Jasper's epsilon is not torch's. */
-async function affineOf({ w }: Net, prefix: string): Promise<{ scale: Float64Array; shift: Float64Array }> {
-  const scale = Float64Array.from(await w.read(`${prefix}.weight`));
-  const shift = Float64Array.from(await w.read(`${prefix}.bias`));
-  const mean = await w.read(`${prefix}.running_mean`);
-  const variance = await w.read(`${prefix}.running_var`);
-  for (let i = 0; i < scale.length; i++) {
-    scale[i] /= Math.sqrt(variance[i] + 1e-3);
-    shift[i] -= mean[i] * scale[i];
-  }
-  return { scale, shift };
-}
-
-/**
- * The norm of a block where it is no batch norm: torch `GroupNorm` with 1 group ("layer"), one a channel ("instance") or
- * `norm_groups`. Its statistics run over all of time, padding included, so such models are run alone.
- */
-export function groupNorm(net: Net, block: JasperBlockSpec, prefix: string, signal: Signal): Signal {
-  const { g } = net;
-  const size = block.filters;
-  const numGroups = { batch: 0, layer: 1, instance: size, group: block.normGroups === -1 ? size : block.normGroups }[
-    block.normalization
-  ];
-  const grouped = g.op(
-    "InstanceNormalization",
-    [
-      reshape(g, signal.x, [0, numGroups, -1]),
-      g.table(`ones/${numGroups}`, [numGroups], () => new Float32Array(numGroups).fill(1)),
-      g.table(`zeros/${numGroups}`, [numGroups], () => new Float32Array(numGroups)),
-    ],
-    { epsilon: float(1e-5) },
-  );
-  const normed = g.op("Reshape", [grouped, g.op("Shape", [signal.x])]);
-  const column = (name: string) => weight(net, `${prefix}.${name}`, [size, 1, 1]);
-  const x = add(g, mul(g, normed, column("weight")), column("bias"));
-  return { ...signal, x, isMasked: false };
-}
-
-/** Deals the channels of every group out in turn, so that the next grouped convolution sees all groups (`GroupShuffle`). */
-export function shuffleGroups({ g }: Net, signal: Signal, groups: number, channels: number): Signal {
-  const grouped = reshape(g, signal.x, [0, groups, channels / groups, -1]);
-  return { ...signal, x: reshape(g, transpose(g, grouped, [0, 2, 1, 3]), [0, channels, 1, -1]) };
-}
-
-/** Whether a block's norm can be folded into its convolutions. */
-export const isFoldable = (block: JasperBlockSpec): boolean => block.normalization === "batch";
 
 /** Options that hold for every convolution of a block. */
 export function convOptions(spec: ConvAsrSpec, block: JasperBlockSpec, isLastBlock: boolean): ConvOptions {

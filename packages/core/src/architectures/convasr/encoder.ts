@@ -4,16 +4,8 @@ import type { Value } from "../../onnx/graph.ts";
 import { add, squeeze, unsqueeze } from "../../onnx/ops.ts";
 import type { Net } from "../net.ts";
 import { activate } from "./activation.ts";
-import {
-  type ConvOptions,
-  convOptions,
-  convolve,
-  groupNorm,
-  isFoldable,
-  padsOf,
-  pointwise,
-  shuffleGroups,
-} from "./convolution.ts";
+import { type ConvOptions, convOptions, convolve, padsOf, pointwise } from "./convolution.ts";
+import { groupNorm, isFoldable, shuffleGroups } from "./norm.ts";
 import { squeezeExcite } from "./squeeze-excite.ts";
 import { createSteps, type Signal } from "./steps.ts";
 
