@@ -21,7 +21,10 @@ export interface ModelGraphs {
    * `log_probs` `[batch, step, class]`, `encoder_projected` `[batch, step, joint]`, `logits`.
    */
   readonly encoder: Graph;
-  /** `tokens` int32 `[row]`, `state` `[row, state]` → `prediction` `[row, joint]`, `next_state` `[row, state]`. */
+  /**
+   * `tokens` int32 `[row]`, `state` `[row, state]` → `prediction` `[row, joint]`, `hidden` `[row, hidden]` (before the
+   * joint's projection), `next_state` `[row, state]`.
+   */
   readonly prediction?: Graph;
   /** `encoder` and `prediction` `[row, joint]` → `logits` `[row, output]`. */
   readonly joint?: Graph;
@@ -62,9 +65,9 @@ export function addEncoder(
   spec: ModelSpec,
   inputs: { features: Value; lengths: Value; context: Value | undefined },
 ): EncoderValues {
-  return spec.encoder.kind === "conformer"
-    ? conformerEncoder(net, spec.encoder, inputs)
-    : convAsrEncoder(net, spec.encoder, inputs);
+  const { encoder } = spec;
+  if (encoder.kind === "graph") throw new TypeError("encoder: expected a description with tensors, got a graph.");
+  return encoder.kind === "conformer" ? conformerEncoder(net, encoder, inputs) : convAsrEncoder(net, encoder, inputs);
 }
 
 function encoderGraph(spec: ModelSpec, weights: Weights, precision: Precision): Graph {
@@ -103,6 +106,7 @@ function predictionGraph(spec: TransducerSpec, weights: Weights): Graph {
   const state = size > 0 ? g.input("state", "float32", ["row", size]) : undefined;
   const step = predictionStep(net, spec, tokens, state);
   g.output("prediction", predictionProjection(net, step.output), "float32", ["row", spec.joint.hiddenSize]);
+  g.output("hidden", step.output, "float32", ["row", "hidden"]);
   if (step.state !== undefined) g.output("next_state", step.state, "float32", ["row", size]);
   return g.finish();
 }

@@ -76,12 +76,23 @@ export async function writeWeights(
   sink: ByteSink,
 ): Promise<void> {
   let position = 0;
-  for (const init of placed.initializers) {
+  let upcoming = readAhead(placed.initializers[0]);
+  for (const [i, init] of placed.initializers.entries()) {
     const { offsetBytes } = placed.placements.get(init.name) as Placement;
+    const content = await upcoming;
+    // The next constant is read while this one is written: reading and writing wait for different things.
+    upcoming = readAhead(placed.initializers[i + 1]);
     if (offsetBytes > position) await sink.write(new Uint8Array(offsetBytes - position));
-    await sink.write(await contentOf(init));
+    await sink.write(content);
     position = offsetBytes + init.sizeBytes;
   }
+}
+
+/** Begins to make a constant's bytes. A failure shows when they are awaited, not before. */
+function readAhead(init: Initializer | undefined): Promise<Uint8Array> {
+  const pending = init ? contentOf(init) : Promise.resolve(new Uint8Array(0));
+  pending.catch(() => {});
+  return pending;
 }
 
 /** Writes a graph as an ONNX `ModelProto`. Constants without a placement go into it. */

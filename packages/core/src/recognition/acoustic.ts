@@ -1,11 +1,12 @@
 import { initialState, stateSize } from "../architectures/heads.ts";
 import type { ModelSpec, TransducerSpec } from "../config/spec.ts";
-import type { TransducerNetworks } from "../decoding/transducer.ts";
+import type { PredictionRows, TransducerNetworks } from "../decoding/transducer.ts";
 import { SpeechError } from "../errors.ts";
 import { contextSize, takesContext } from "../export/graphs.ts";
 import { defaultContext } from "../export/layouts.ts";
 import type { GraphSession, Runtime } from "../runtime.ts";
 import { float32, int32, int64, type Tensor } from "../tensor.ts";
+import type { Head } from "./head-decoder.ts";
 import type { ModelPackage } from "./package.ts";
 
 /** Features of a batch: `[batch, mel, frame]` row-major, zero beyond each row's valid frames. */
@@ -22,7 +23,7 @@ export interface Encoded {
   /** Width of the arrays in steps; rows are valid up to their own length. */
   readonly numSteps: number;
   readonly lengths: readonly number[];
-  /** `[batch, model, step]` */
+  /** `[batch, model, step]`; empty where a graph of another tool does not show it */
   readonly encoded: Float32Array;
   /** `[batch, step, class]`, models with CTC */
   readonly logProbs?: Float32Array;
@@ -35,8 +36,13 @@ export interface Encoded {
 /** A model's networks, loaded. */
 export interface AcousticModel {
   readonly spec: ModelSpec;
-  /** @param context as `att_context_size`; the checkpoint's default unless told */
-  encode(batch: FeatureBatch, context?: readonly number[]): Promise<Encoded>;
+  /**
+   * @param context as `att_context_size`; the checkpoint's default unless told
+   * @param head the one head whose outputs are wanted; all of them unless told
+   */
+  encode(batch: FeatureBatch, context?: readonly number[], head?: Head): Promise<Encoded>;
+  /** The prediction network alone, for comparisons: its output `[row, hidden]` and next states. Transducers of ours only. */
+  readonly predictHidden?: (tokens: Int32Array, states: Float32Array) => Promise<PredictionRows>;
   /** Transducers only. */
   readonly networks: TransducerNetworks | undefined;
   /** Frees the graphs; idempotent. */
@@ -62,6 +68,7 @@ export async function openAcousticModel(model: ModelPackage, runtime: Runtime, n
     spec,
     encode: (batch, context) => encode(spec, encoder, batch, context),
     networks: transducer && prediction && joint ? transducerNetworks(transducer, prediction, joint) : undefined,
+    ...(transducer && prediction ? { predictHidden: hiddenPrediction(transducer, prediction) } : {}),
     async close() {
       await Promise.all(sessions.map((session) => session.close()));
     },
@@ -74,6 +81,12 @@ export async function openAcousticModel(model: ModelPackage, runtime: Runtime, n
  */
 export function checkContext(spec: ModelSpec, context: readonly number[]): void {
   const known = contextsOf(spec);
+  if (known.length === 0) {
+    throw new SpeechError(
+      "MODEL_UNSUPPORTED",
+      `attention context [${context.join(",")}]: expected none, because ${spec.encoder.kind === "graph" ? "the graph's own is fixed" : "the encoder has no attention"}. Leave it out.`,
+    );
+  }
   if (known.some((c) => c.length === context.length && c.every((v, i) => v === context[i]))) return;
   throw new SpeechError(
     "MODEL_UNSUPPORTED",
@@ -112,6 +125,19 @@ async function encode(
   };
 }
 
+function hiddenPrediction(spec: TransducerSpec, prediction: GraphSession): NonNullable<AcousticModel["predictHidden"]> {
+  const size = stateSize(spec);
+  return async (tokens, states) => {
+    const feeds: Record<string, Tensor> = { tokens: int32(tokens) };
+    if (size > 0) feeds.state = float32(states, [tokens.length, size]);
+    const out = await prediction.run(feeds);
+    return {
+      outputs: out.hidden.data as Float32Array,
+      states: size > 0 ? (out.next_state.data as Float32Array) : states,
+    };
+  };
+}
+
 function transducerNetworks(spec: TransducerSpec, prediction: GraphSession, joint: GraphSession): TransducerNetworks {
   const jointSize = spec.joint.hiddenSize;
   const size = stateSize(spec);
@@ -122,7 +148,7 @@ function transducerNetworks(spec: TransducerSpec, prediction: GraphSession, join
     async predict(tokens, states) {
       const feeds: Record<string, Tensor> = { tokens: int32(tokens) };
       if (size > 0) feeds.state = float32(states, [tokens.length, size]);
-      const out = await prediction.run(feeds);
+      const out = await prediction.run(feeds, size > 0 ? ["prediction", "next_state"] : ["prediction"]);
       return {
         outputs: out.prediction.data as Float32Array,
         states: size > 0 ? (out.next_state.data as Float32Array) : states,

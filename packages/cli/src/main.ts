@@ -1,0 +1,85 @@
+import tab from "@bomb.sh/tab/commander";
+import { ERROR_TABLE, isSpeechError } from "@nemo-stt/core";
+import { Command, CommanderError } from "commander";
+import { registerDump } from "./commands/dump.ts";
+import { registerEval } from "./commands/eval.ts";
+import { registerExport } from "./commands/export.ts";
+import { registerInspect } from "./commands/inspect.ts";
+import { registerModels } from "./commands/models.ts";
+import { registerPull } from "./commands/pull.ts";
+import { registerTranscribe } from "./commands/transcribe.ts";
+import { registerTry } from "./commands/try.ts";
+import { registerVad } from "./commands/vad.ts";
+import { registerVerify } from "./commands/verify.ts";
+import type { Console } from "./console.ts";
+import { Failed } from "./failed.ts";
+import { VERSION } from "./version.ts";
+
+/** Exit statuses besides those of the error table (which follow sysexits.h). */
+const EXIT = { ok: 0, failed: 1, usage: 64, bug: 70 } as const;
+
+const EXIT_HELP = `
+Exit status:
+  0   done
+  1   done, but some recordings failed or a comparison did not hold (told on standard error)
+  64  the command line is wrong
+  65  a file is corrupt or of a kind that is not read
+  66  a file or model does not exist
+  69  the model is not supported, or a download failed
+  70  an internal error
+  73  a file cannot be written
+
+Results go to standard output, everything else to standard error.`;
+
+/** The whole command line program. */
+export function createProgram(console: Console): Command {
+  const program = new Command("nemo-stt")
+    .description("Speech to text with NVIDIA NeMo checkpoints: no Python, NeMo's own text.")
+    .version(VERSION)
+    .configureOutput({
+      writeOut: (text) => console.out(text.trimEnd()),
+      writeErr: (text) => console.err(text.trimEnd()),
+    })
+    .exitOverride()
+    .showHelpAfterError("(nemo-stt --help shows all commands and options)")
+    .addHelpText("after", EXIT_HELP);
+  const registrations = [
+    registerTranscribe,
+    registerInspect,
+    registerExport,
+    registerEval,
+    registerVerify,
+    registerDump,
+    registerTry,
+    registerVad,
+    registerModels,
+    registerPull,
+  ];
+  for (const register of registrations) register(program, console);
+  tab(program);
+  return program;
+}
+
+/** Runs one command line and gives its exit status. */
+export async function runCli(args: readonly string[], console: Console): Promise<number> {
+  try {
+    await createProgram(console).parseAsync(args, { from: "user" });
+    return EXIT.ok;
+  } catch (error) {
+    return exitStatus(error, console);
+  }
+}
+
+function exitStatus(error: unknown, console: Console): number {
+  if (error instanceof CommanderError) return error.exitCode === 0 ? EXIT.ok : EXIT.usage;
+  if (error instanceof Failed) {
+    console.err(`nemo-stt: ${error.message}`);
+    return EXIT.failed;
+  }
+  if (isSpeechError(error)) {
+    console.err(`nemo-stt: ${error.message} (${error.code})`);
+    return ERROR_TABLE[error.code].exitCode;
+  }
+  console.err(`nemo-stt: internal error, please report it: ${error instanceof Error ? error.stack : String(error)}`);
+  return EXIT.bug;
+}
