@@ -1,9 +1,9 @@
 import type { ConfidenceSpec } from "../config/spec.ts";
 import { SpeechError } from "../errors.ts";
-import { argmax } from "./argmax.ts";
-import { aggregateConfidence, createStepConfidence, logSumExp, type StepConfidence } from "./confidence.ts";
-import { addStepConfidence, openHypothesis } from "./open-hypothesis.ts";
+import { createStepConfidence } from "./confidence.ts";
+import { openHypothesis } from "./open-hypothesis.ts";
 import type { TransducerState } from "./transducer-state.ts";
+import { type Cursor, takeBlock, type WalkRules } from "./transducer-walk.ts";
 
 /**
  * The two small networks of a transducer, as the greedy loop sees them: functions of rows. Row counts differ from call
@@ -12,6 +12,8 @@ import type { TransducerState } from "./transducer-state.ts";
 export interface TransducerNetworks {
   /** Width of the joint space: of an encoder row and of a prediction row, both projected. */
   readonly jointSize: number;
+  /** Width of a prediction row where the joint network itself projects both, as in graphs of other tools. */
+  readonly predictionSize?: number;
   /** Outputs of the joint network: vocabulary, blank, and for TDT one for each duration. */
   readonly numOutputs: number;
   /** One recording's prediction network state before the first token (`lstm`: zeros, `stateless`: blanks). */
@@ -22,7 +24,7 @@ export interface TransducerNetworks {
   joint(encoderRows: Float32Array, predictionRows: Float32Array): Promise<Float32Array>;
 }
 
-/** What the prediction network gives: `outputs` `[row, joint]` (projected) and `states` `[row, state]`. */
+/** What the prediction network gives: `outputs` `[row, joint]` (or `[row, prediction]`) and `states` `[row, state]`. */
 export interface PredictionRows {
   readonly outputs: Float32Array;
   readonly states: Float32Array;
@@ -63,9 +65,6 @@ export interface TransducerDecoder {
    */
   push(chunks: readonly TransducerChunk[]): Promise<void>;
 }
-
-/** Where a model sets no limit: far more than speech has in one step, few enough to stop a model that never blanks. */
-const MAX_SYMBOLS_WITHOUT_LIMIT = 10_000;
 
 const MAX_BLOCK_STEPS = 8;
 
@@ -109,28 +108,10 @@ export function createTransducerDecoder(networks: TransducerNetworks, options: T
   };
 }
 
-/** What decides on tokens: the options, checked and with defaults. */
-interface Rules {
-  readonly blank: number;
-  readonly durations: readonly number[];
-  readonly numOutputs: number;
-  readonly maxSymbols: number;
-  readonly hasLimit: boolean;
+/** The options, checked and with defaults. */
+interface Rules extends WalkRules {
   readonly maxBlockSteps: number;
   readonly maxBlockRows: number;
-  readonly confidence: ConfidenceSpec | undefined;
-  readonly stepConfidence: StepConfidence | undefined;
-}
-
-/** A recording's place in its chunk. */
-interface Cursor {
-  readonly chunk: TransducerChunk;
-  readonly state: TransducerState;
-  /** The next step to evaluate, in the chunk. */
-  step: number;
-  symbolsAtStep: number;
-  /** Steps that the current call of the joint network evaluates. */
-  blockSteps: number;
 }
 
 interface Scratch {
@@ -162,13 +143,16 @@ function createRules(networks: TransducerNetworks, options: TransducerOptions): 
     blank,
     durations,
     numOutputs,
-    maxSymbols: maxSymbols ?? MAX_SYMBOLS_WITHOUT_LIMIT,
-    hasLimit: maxSymbols !== undefined,
+    maxSymbols,
     maxBlockSteps: options.maxBlockSteps ?? MAX_BLOCK_STEPS,
     maxBlockRows: options.maxBlockRows ?? MAX_BLOCK_ROWS,
     confidence,
     stepConfidence: confidence && createStepConfidence(confidence, blank + 1),
   };
+}
+
+function predictionSizeOf(networks: TransducerNetworks): number {
+  return networks.predictionSize ?? networks.jointSize;
 }
 
 function createState(networks: TransducerNetworks, rules: Rules): TransducerState {
@@ -178,7 +162,7 @@ function createState(networks: TransducerNetworks, rules: Rules): TransducerStat
       confidence: rules.stepConfidence !== undefined,
     }),
     predictionState: networks.initialState.slice(),
-    predictionOutput: new Float32Array(networks.jointSize),
+    predictionOutput: new Float32Array(predictionSizeOf(networks)),
     lastToken: rules.blank,
     isStale: true,
     skipSteps: 0,
@@ -201,14 +185,14 @@ function checkChunk({ encoded, numSteps, state }: TransducerChunk, networks: Tra
 }
 
 function startCursor(chunk: TransducerChunk): Cursor {
-  const { state, numSteps } = chunk;
-  const cursor = { chunk, state, step: state.skipSteps, symbolsAtStep: 0, blockSteps: 0 };
+  const { state, encoded, numSteps } = chunk;
+  const cursor = { state, encoded, numSteps, step: state.skipSteps, symbolsAtStep: 0, blockSteps: 0 };
   state.skipSteps = Math.max(0, state.skipSteps - numSteps);
   return cursor;
 }
 
 function isActive(cursor: Cursor): boolean {
-  return cursor.step < cursor.chunk.numSteps;
+  return cursor.step < cursor.numSteps;
 }
 
 function createScratch(networks: TransducerNetworks, numRecordings: number, rules: Rules): Scratch {
@@ -216,7 +200,7 @@ function createScratch(networks: TransducerNetworks, numRecordings: number, rule
   const numRows = Math.max(numRecordings, Math.min(rules.maxBlockRows, numRecordings * rules.maxBlockSteps));
   return {
     encoderRows: new Float32Array(numRows * networks.jointSize),
-    predictionRows: new Float32Array(numRows * networks.jointSize),
+    predictionRows: new Float32Array(numRows * predictionSizeOf(networks)),
     tokens: new Int32Array(numRecordings),
     states: new Float32Array(numRecordings * networks.initialState.length),
   };
@@ -224,7 +208,7 @@ function createScratch(networks: TransducerNetworks, numRecordings: number, rule
 
 /** Feeds the last token to the prediction network where that has not been done yet. */
 async function refreshPredictions(networks: TransducerNetworks, cursors: Cursor[], scratch: Scratch): Promise<void> {
-  const { jointSize } = networks;
+  const predictionSize = predictionSizeOf(networks);
   const stateSize = networks.initialState.length;
   let numRows = 0;
   for (const { state } of cursors) {
@@ -238,12 +222,12 @@ async function refreshPredictions(networks: TransducerNetworks, cursors: Cursor[
     scratch.tokens.subarray(0, numRows),
     scratch.states.subarray(0, numRows * stateSize),
   );
-  checkResult("prediction network output", outputs, numRows * jointSize);
+  checkResult("prediction network output", outputs, numRows * predictionSize);
   checkResult("prediction network state", states, numRows * stateSize);
   let row = 0;
   for (const { state } of cursors) {
     if (!state.isStale) continue;
-    state.predictionOutput.set(outputs.subarray(row * jointSize, (row + 1) * jointSize));
+    state.predictionOutput.set(outputs.subarray(row * predictionSize, (row + 1) * predictionSize));
     state.predictionState.set(states.subarray(row * stateSize, (row + 1) * stateSize));
     state.isStale = false;
     row++;
@@ -258,20 +242,23 @@ async function evaluateBlocks(
   rules: Rules,
 ): Promise<Float32Array> {
   const { jointSize } = networks;
+  const predictionSize = predictionSizeOf(networks);
   const limit = Math.max(1, Math.min(rules.maxBlockSteps, Math.floor(rules.maxBlockRows / cursors.length)));
   let numRows = 0;
   for (const cursor of cursors) {
-    const { chunk, state, step } = cursor;
-    cursor.blockSteps = Math.min(limit, chunk.numSteps - step, lookahead(state));
-    const rows = chunk.encoded.subarray(step * jointSize, (step + cursor.blockSteps) * jointSize);
+    const { state, encoded, numSteps, step } = cursor;
+    cursor.blockSteps = Math.min(limit, numSteps - step, lookahead(state));
+    const rows = encoded.subarray(step * jointSize, (step + cursor.blockSteps) * jointSize);
     scratch.encoderRows.set(rows, numRows * jointSize);
     for (let i = 0; i < cursor.blockSteps; i++) {
-      scratch.predictionRows.set(state.predictionOutput, (numRows + i) * jointSize);
+      scratch.predictionRows.set(state.predictionOutput, (numRows + i) * predictionSize);
     }
     numRows += cursor.blockSteps;
   }
-  const size = numRows * jointSize;
-  const logits = await networks.joint(scratch.encoderRows.subarray(0, size), scratch.predictionRows.subarray(0, size));
+  const logits = await networks.joint(
+    scratch.encoderRows.subarray(0, numRows * jointSize),
+    scratch.predictionRows.subarray(0, numRows * predictionSize),
+  );
   checkResult("joint network output", logits, numRows * networks.numOutputs);
   return logits;
 }
@@ -279,92 +266,6 @@ async function evaluateBlocks(
 /** How many steps the next token is probably away: what is left of a usual run, or as long again as a long one. */
 function lookahead({ runSteps, typicalRunSteps }: TransducerState): number {
   return 1 + Math.ceil(runSteps < typicalRunSteps ? typicalRunSteps - runSteps : runSteps);
-}
-
-/** Walks through a block as the loop by single steps does, up to the first token or the block's end. */
-function takeBlock(cursor: Cursor, logits: Float32Array, start: number, rules: Rules): void {
-  const { state, step: firstStep } = cursor;
-  const { blank, durations, numOutputs } = rules;
-  const endStep = firstStep + cursor.blockSteps;
-  while (cursor.step < endStep) {
-    const row = start + (cursor.step - firstStep) * numOutputs;
-    const endOfTokens = row + blank + 1;
-    const label = argmax(logits, row, endOfTokens, "joint network");
-    const duration =
-      durations.length === 0 ? 0 : durations[argmax(logits, endOfTokens, row + numOutputs, "joint network")];
-    if (label !== blank) {
-      emit(cursor, label, duration, logits, row, rules);
-      advance(cursor, duration);
-      checkSymbols(cursor, rules);
-      break;
-    }
-    if (rules.confidence?.excludeBlank === false) addBlankConfidence(cursor, logits, row, rules);
-    advance(cursor, Math.max(1, duration));
-  }
-  state.skipSteps = Math.max(0, cursor.step - cursor.chunk.numSteps);
-}
-
-function advance(cursor: Cursor, numSteps: number): void {
-  if (numSteps === 0) return;
-  cursor.step += numSteps;
-  cursor.state.runSteps += numSteps;
-  cursor.symbolsAtStep = 0;
-}
-
-/** After the last symbol that a step may have, goes on to the next step. */
-function checkSymbols(cursor: Cursor, rules: Rules): void {
-  if (cursor.symbolsAtStep < rules.maxSymbols) return;
-  if (!rules.hasLimit) {
-    throw new SpeechError(
-      "LIMIT_EXCEEDED",
-      `transducer: expected fewer than ${MAX_SYMBOLS_WITHOUT_LIMIT} tokens at one step, got as many. Set \`decoding.greedy.max_symbols\`.`,
-    );
-  }
-  advance(cursor, 1);
-}
-
-function emit(cursor: Cursor, token: number, duration: number, logits: Float32Array, row: number, rules: Rules): void {
-  const { state } = cursor;
-  const { hypothesis } = state;
-  const step = hypothesis.numSteps + cursor.step;
-  const logSum = logSumExp(logits, row, row + rules.blank + 1);
-  hypothesis.tokens.push(token);
-  hypothesis.steps.push(step);
-  hypothesis.endSteps.push(hypothesis.durations ? step + duration : step + 1);
-  hypothesis.durations?.push(duration);
-  hypothesis.logProbs.push(logits[row + token] - logSum);
-  if (rules.confidence) {
-    addStepConfidence(hypothesis, confidenceAt(logits, row, logSum, rules), rules.confidence.aggregation);
-  }
-  state.lastToken = token;
-  state.isStale = true;
-  state.typicalRunSteps += (state.runSteps - state.typicalRunSteps) / 4;
-  state.runSteps = 0;
-  cursor.symbolsAtStep++;
-}
-
-/**
- * Counts a blank into the last token's confidence. NeMo leaves out the blank that ends an RNNT token's own step
- * (`AbstractRNNTDecoding.compute_confidence`, rnnt_decoding.py), not that of a TDT token.
- */
-function addBlankConfidence(cursor: Cursor, logits: Float32Array, row: number, rules: Rules): void {
-  const { hypothesis } = cursor.state;
-  const isRnnt = rules.durations.length === 0;
-  if (!rules.confidence || (isRnnt && cursor.symbolsAtStep > 0)) return;
-  const logSum = logSumExp(logits, row, row + rules.blank + 1);
-  addStepConfidence(hypothesis, confidenceAt(logits, row, logSum, rules), rules.confidence.aggregation);
-}
-
-/** The confidence of one evaluation; with TDT durations included, that of both decisions as one. */
-function confidenceAt(logits: Float32Array, row: number, logSum: number, rules: Rules): number {
-  const { confidence, stepConfidence, durations } = rules;
-  if (!confidence || !stepConfidence) throw new Error("unreachable: confidence was not asked for.");
-  const endOfTokens = row + rules.blank + 1;
-  const ofToken = stepConfidence(logits, row, endOfTokens, logSum);
-  if (!confidence.tdtIncludeDuration || durations.length === 0) return ofToken;
-  const end = row + rules.numOutputs;
-  const ofDuration = stepConfidence(logits, endOfTokens, end, logSumExp(logits, endOfTokens, end));
-  return aggregateConfidence([ofToken, ofDuration], confidence.aggregation);
 }
 
 function checkResult(where: string, values: Float32Array, expected: number): void {
