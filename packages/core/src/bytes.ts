@@ -27,12 +27,14 @@ export function checkRange(source: { name: string; sizeBytes: number }, start: n
 
 /** A `ByteSource` over bytes in memory. `read` returns copies. */
 export function memorySource(bytes: Uint8Array, name = "memory"): ByteSource {
+  // Node's Buffer is a Uint8Array whose `slice` copies nothing.
+  const plain = new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   const self = {
     name,
     sizeBytes: bytes.byteLength,
     async read(start: number, end: number): Promise<Uint8Array> {
       checkRange(self, start, end);
-      return bytes.slice(start, end);
+      return plain.slice(start, end);
     },
   };
   return self;

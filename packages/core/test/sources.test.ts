@@ -1,9 +1,20 @@
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
 import { describe, expect, test } from "vitest";
+import { memorySource } from "../src/bytes.ts";
 import { blobSource, httpSource, type ResponseLike } from "../src/sources.ts";
 
 const DATA = Uint8Array.from({ length: 1000 }, (_, i) => i % 251);
+
+describe("memorySource", () => {
+  test("gives copies even of a Buffer, whose own slices share its memory", async () => {
+    const buffer = Buffer.from(DATA);
+    const range = await memorySource(buffer).read(3, 9);
+    range.fill(0);
+    expect(Uint8Array.from(buffer)).toEqual(DATA);
+    expect(range.constructor).toBe(Uint8Array);
+  });
+});
 
 describe("blobSource", () => {
   test("reads ranges of a Blob", async () => {

@@ -25,8 +25,9 @@ export function foldBatchNorm(net: Net, prefix: string, batchNorm: string): { ne
           if (name === bias) return Float32Array.from(shift);
           const values = await w.read(source);
           const size = values.length / numOut;
-          for (let i = 0; i < values.length; i++) values[i] *= scale[Math.floor(i / size)];
-          return values;
+          const folded = new Float32Array(values.length);
+          for (let i = 0; i < values.length; i++) folded[i] = values[i] * scale[Math.floor(i / size)];
+          return folded;
         },
       },
     },
