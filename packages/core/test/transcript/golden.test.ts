@@ -11,6 +11,7 @@ import { closeHypothesis } from "../../src/decoding/open-hypothesis.ts";
 import { createTransducerDecoder } from "../../src/decoding/transducer.ts";
 import { openTokenizer } from "../../src/tokenizer/open.ts";
 import { buildTranscript } from "../../src/transcript/build.ts";
+import { nemoWordConfidence } from "../../src/transcript/nemo-word-confidence.ts";
 import { textOf, textRules } from "../../src/transcript/text.ts";
 import type { TimedText } from "../../src/transcript/transcript.ts";
 import { plainTransducer } from "../decoding/plain-networks.ts";
@@ -125,11 +126,16 @@ function expectTranscript(
   const own = buildTranscript(hypothesis, golden.tokenizer, { ...options, timestamps: "steps" });
   expect(own.text).toBe(given.text);
   expectOrderly(own.words, own.text, hypothesis.numSteps);
-  expect(own.words).toHaveLength(given.word_confidence.length);
-  own.words.forEach(({ confidence }, i) => {
-    const expected = given.word_confidence[i];
-    expect(Math.abs((confidence as number) - expected)).toBeLessThan(2e-3 * Math.abs(expected) + 1e-7);
-  });
+  const { aggregation } = golden.spec.decoding.confidence;
+  for (const values of [
+    own.words.map((word) => word.confidence as number),
+    nemoWordConfidence(hypothesis, golden.tokenizer, head, aggregation) ?? [],
+  ]) {
+    expect(values).toHaveLength(given.word_confidence.length);
+    given.word_confidence.forEach((expected, i) => {
+      expect(Math.abs(values[i] - expected)).toBeLessThan(2e-3 * Math.abs(expected) + 1e-7);
+    });
+  }
 }
 
 describe.skipIf(!existsSync(goldens))("buildTranscript on the goldens", () => {

@@ -13,6 +13,7 @@ import {
   nemoWordOffsets,
   type Offsets,
 } from "../../src/transcript/nemo-offsets.ts";
+import { nemoWordConfidence } from "../../src/transcript/nemo-word-confidence.ts";
 import { stepWords } from "../../src/transcript/step-words.ts";
 import { textOf, textRules } from "../../src/transcript/text.ts";
 
@@ -110,6 +111,38 @@ describe.each(models)("NeMo's times with a $kind tokenizer", ({ kind, pieces, ca
       compared++;
     }
     expect(compared).toBe(kind === "sentencepiece" ? 42 : 0);
+  });
+});
+
+describe("nemoWordConfidence", () => {
+  test("is NeMo's, and nothing where NeMo gives up", () => {
+    const [{ kind, pieces, cases }] = models;
+    const tokenizer = tokenizerOf(kind, pieces);
+    const compared = cases.filter((given) => given.word_confidence !== undefined);
+    for (const given of compared) {
+      const values = nemoWordConfidence(hypothesisOf(given, pieces.length + 1), tokenizer, "transducer", "min");
+      expect(values, given.text).toEqual(given.word_confidence ?? undefined);
+    }
+    expect(compared.filter((given) => given.word_confidence === null)).toHaveLength(10);
+    expect(compared).toHaveLength(52);
+  });
+
+  test("counts the words of CTC before punctuation is joined to them", () => {
+    const tokenizer = tokenizerOf("sentencepiece", ["<unk>", "▁", ".", "▁a"]);
+    const hypothesis = {
+      ...hypothesisOf({ tokens: [3, 1, 2], steps: [1, 2, 3] } as Case, 5),
+      confidence: [0.9, 0.4, 0.5],
+    };
+    expect(nemoWordConfidence(hypothesis, tokenizer, "ctc", "min")).toEqual([0.9, 0.4]);
+    expect(nemoWordConfidence(hypothesis, tokenizer, "transducer", "min")).toBeUndefined();
+    expect(nemoWordConfidence({ ...hypothesis, confidence: undefined }, tokenizer, "ctc", "min")).toBeUndefined();
+  });
+
+  test("takes a label for each character and one between words", () => {
+    const tokenizer = tokenizerOf("characters", [" ", "a", "b"]);
+    const given = { tokens: [1, 2, 0, 1], steps: [1, 2, 3, 4], token_confidence: [0.5, 0.7, 0.1, 0.9] };
+    const hypothesis = hypothesisOf(given as unknown as Case, 4);
+    expect(nemoWordConfidence(hypothesis, tokenizer, "transducer", "prod")).toEqual([0.35, 0.9]);
   });
 });
 
