@@ -61,7 +61,7 @@ function repairTar(bytes: Uint8Array): Uint8Array {
   for (let at = 0; at + 512 <= bytes.length; ) {
     withChecksum(bytes.subarray(at, at + 512));
     const size = Number.parseInt(new TextDecoder().decode(bytes.subarray(at + 124, at + 135)), 8);
-    at += 512 + Math.ceil((Number.isSafeInteger(size) ? size : 0) / 512) * 512;
+    at += 512 + Math.ceil((size > 0 && size < bytes.length ? size : 0) / 512) * 512;
   }
   return bytes;
 }
