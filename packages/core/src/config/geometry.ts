@@ -2,7 +2,7 @@ import type { EncoderSpec, ModelSpec } from "./spec.ts";
 
 /** Frames that become one encoder step. */
 export function subsamplingFactor(encoder: EncoderSpec): number {
-  if (encoder.kind === "convasr") return encoder.subsamplingFactor;
+  if (encoder.kind !== "conformer") return encoder.subsamplingFactor;
   const own = encoder.subsampling.kind === "linear" ? 1 : encoder.subsampling.factor;
   return own * (encoder.reduction?.factor ?? 1);
 }

@@ -55,7 +55,7 @@ export interface AttContext {
   readonly right: number;
 }
 
-export type EncoderSpec = ConformerSpec | ConvAsrSpec;
+export type EncoderSpec = ConformerSpec | ConvAsrSpec | GraphEncoderSpec;
 
 export type ConvNorm =
   | { readonly kind: "batch_norm" | "layer_norm" | "instance_norm" | "fused_batch_norm" }
@@ -121,6 +121,14 @@ export interface ConvAsrSpec {
 
 /** Names of NeMo's `activation_registry` and of torch functions; `hardtanh` is torch's, -1 … 1. */
 export type Activation = "relu" | "hardtanh" | "selu" | "swish" | "silu" | "gelu" | "tanh" | "sigmoid" | "identity";
+
+/** An encoder of which nothing is known but its graph: another tool exported it. */
+export interface GraphEncoderSpec {
+  readonly kind: "graph";
+  readonly numMels: number;
+  readonly outSize: number;
+  readonly subsamplingFactor: number;
+}
 
 /** One `JasperBlock`. */
 export interface JasperBlockSpec {

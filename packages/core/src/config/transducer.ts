@@ -174,7 +174,7 @@ function describeStateless(table: TensorTable, layerNorm: boolean): Prediction {
  * The durations of a TDT model, one for each output beyond the blank. NeMo takes them from the loss
  * (`set_decoding_type_according_to_loss`), else from `decoding`.
  */
-function describeDurations(root: ConfigBlock, numExtra: number): readonly number[] {
+export function describeDurations(root: ConfigBlock, numExtra: number): readonly number[] {
   if (numExtra === 0) return [];
   const loss = childBlock(root, "loss");
   const isTdt = loss && textOr(loss, "loss_name", undefined) === "tdt";

@@ -79,7 +79,7 @@ export async function exportModel(
 }
 
 async function exportOwn(source: ExportSource, folder: FolderSink, options: ExportOptions): Promise<ExportedFile[]> {
-  const { checkpoint, spec, tokenizer } = source;
+  const { checkpoint, spec } = source;
   const precision = options.precision ?? "float32";
   const graphs = buildGraphs(spec, checkpointWeights(checkpoint), precision);
   const names = graphNames(spec, graphs, options.stem);
@@ -88,7 +88,7 @@ async function exportOwn(source: ExportSource, folder: FolderSink, options: Expo
     graph: graphs[role as keyof ModelGraphs] as Graph,
   }));
   await writeGraphs(entries, folder, INLINE_LIMIT_BYTES, options);
-  const files: ExportedFile[] = [...entries];
+  const files: ExportedFile[] = [...entries, ...(await writeCompanions(source, folder))];
   const manifest = {
     schema: MANIFEST_SCHEMA,
     source: { name: checkpoint.name, fingerprint: checkpoint.fingerprint },
@@ -96,18 +96,24 @@ async function exportOwn(source: ExportSource, folder: FolderSink, options: Expo
     graphs: names,
     spec,
   } as const;
+  // The manifest comes last: a folder that has one is complete.
+  await writeText(folder, MANIFEST_NAME, formatManifest(manifest));
+  files.push({ name: MANIFEST_NAME });
+  return files;
+}
+
+/** What stands beside the graphs in every layout; other runtimes pass over it. */
+async function writeCompanions(source: ExportSource, folder: FolderSink): Promise<ExportedFile[]> {
+  const files: ExportedFile[] = [];
   const features = await featureTensors(source);
   if (features.size > 0) {
     await writeBytes(folder, FEATURES_NAME, encodeSafetensors(features));
     files.push({ name: FEATURES_NAME });
   }
-  if (tokenizer) {
-    await writeText(folder, TOKENIZER_NAME, formatTokenizer(tokenizer));
+  if (source.tokenizer) {
+    await writeText(folder, TOKENIZER_NAME, formatTokenizer(source.tokenizer));
     files.push({ name: TOKENIZER_NAME });
   }
-  // The manifest comes last: a folder that has one is complete.
-  await writeText(folder, MANIFEST_NAME, formatManifest(manifest));
-  files.push({ name: MANIFEST_NAME });
   return files;
 }
 
@@ -140,7 +146,7 @@ async function exportForeign(
   });
   const entries = [...graphs].map(([name, graph]) => ({ name, graph }));
   await writeGraphs(entries, folder, PROTOBUF_LIMIT_BYTES, options);
-  return entries;
+  return [...entries, ...(await writeCompanions(source, folder))];
 }
 
 /** Writes graphs, with the weights inside while they are few and otherwise in one file that all graphs share. */

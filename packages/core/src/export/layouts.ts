@@ -6,6 +6,7 @@ import { SpeechError } from "../errors.ts";
 import { type Graph, GraphBuilder, type Value } from "../onnx/graph.ts";
 import { reshape, sizeOf, transpose, unsqueeze } from "../onnx/ops.ts";
 import { addEncoder, outputSize, takesContext } from "./graphs.ts";
+import { storedSpecMetadata } from "./stored-spec.ts";
 
 /** Folder layouts that other runtimes read. */
 export type ForeignLayout = "nemo" | "sherpa";
@@ -45,11 +46,14 @@ export function foreignGraphs(
       `${spec.className}: expected an LSTM prediction network for layout ${layout}, got a stateless one. Export it in our own layout.`,
     );
   }
+  if (layout === "sherpa") checkSherpa(spec);
   const graphs = new Map<string, Graph>();
   const { stem } = options;
   if (ctc) {
-    const name = layout === "sherpa" ? "model.onnx" : transducer ? `ctc-${stem}.onnx` : `${stem}.onnx`;
-    graphs.set(name, encoderGraph(layout, "ctc", spec, weights, options));
+    graphs.set(
+      layout === "sherpa" ? "model.onnx" : `${stem}.onnx`,
+      encoderGraph(layout, "ctc", spec, weights, options),
+    );
   }
   if (transducer) {
     const encoder = layout === "sherpa" ? "encoder.onnx" : `encoder-${stem}.onnx`;
@@ -87,6 +91,7 @@ function encoderGraph(
     g.output("encoded_lengths", numSteps, "int64", ["batch"]);
   }
   if (layout === "sherpa") g.metadata(sherpaMetadata(spec));
+  g.metadata(storedSpecMetadata(spec));
   return g.finish();
 }
 
@@ -97,21 +102,39 @@ export function defaultContext(spec: ModelSpec): readonly number[] {
   return style === "chunked_limited_with_rc" ? [-1, -1, -1] : [contexts[0].left, contexts[0].right];
 }
 
+/**
+ * Refuses what sherpa-onnx would run with other numbers: its front end is fixed and reads the normalisation alone, and a
+ * TDT duration is to it the index of its output.
+ */
+function checkSherpa({ className, features, heads }: ModelSpec): void {
+  const refuse = (expected: string, got: string): never => {
+    throw new SpeechError(
+      "MODEL_UNSUPPORTED",
+      `${className}: expected ${expected} for layout sherpa, got ${got}. sherpa-onnx knows no other.`,
+    );
+  };
+  const { kind, sampleRateHz, windowSamples, hopSamples, normalize } = features;
+  const isMel = kind !== "mfcc" && features.log && features.frameSplicing === 1;
+  if (!isMel) refuse("log-mel features", kind === "mfcc" ? "MFCC" : "others");
+  const isUsual = windowSamples === Math.trunc(0.025 * sampleRateHz) && hopSamples === Math.trunc(0.01 * sampleRateHz);
+  if (!isUsual) {
+    const ms = (samples: number) => (1000 * samples) / sampleRateHz;
+    refuse("windows of 25 ms every 10 ms", `windows of ${ms(windowSamples)} ms every ${ms(hopSamples)} ms`);
+  }
+  if (normalize.kind !== "none" && normalize.kind !== "per_feature") {
+    refuse("features normalised per feature or not at all", normalize.kind);
+  }
+  const durations = heads.transducer?.durations ?? [];
+  if (!durations.every((duration, i) => duration === i)) refuse("durations 0, 1, 2, …", `[${durations.join(", ")}]`);
+}
+
 /** sherpa-onnx's metadata for offline models; TDT is told from RNNT by "tdt" in the address. */
 function sherpaMetadata(spec: ModelSpec): Record<string, string | number> {
   const { ctc, transducer } = spec.heads;
-  const vocabularySize = transducer?.vocabularySize ?? (ctc?.numClasses ?? 1) - 1;
-  const { normalize } = spec.features;
-  if (normalize.kind !== "none" && normalize.kind !== "per_feature") {
-    throw new SpeechError(
-      "MODEL_UNSUPPORTED",
-      `${spec.className}: expected features normalised per feature or not at all for layout sherpa, got ${normalize.kind}. sherpa-onnx knows no other.`,
-    );
-  }
   return {
-    vocab_size: vocabularySize,
+    vocab_size: transducer?.vocabularySize ?? (ctc?.numClasses ?? 1) - 1,
     subsampling_factor: stepSamples(spec) / spec.features.hopSamples,
-    normalize_type: normalize.kind === "none" ? "" : normalize.kind,
+    normalize_type: spec.features.normalize.kind === "none" ? "" : spec.features.normalize.kind,
     feat_dim: spec.encoder.numMels,
     model_type: spec.className,
     ...(transducer?.prediction.kind === "lstm"

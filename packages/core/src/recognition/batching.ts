@@ -49,6 +49,8 @@ export function planBatches(numFrames: readonly number[], limits: BatchLimits): 
 export function isBatchInvariant(spec: ModelSpec): boolean {
   if (spec.heads.classifier?.kind === "pooled" || spec.features.kind === "mfcc") return false;
   const { encoder } = spec;
+  // Graphs of other tools are given every recording alone.
+  if (encoder.kind === "graph") return true;
   if (encoder.kind === "convasr") {
     return encoder.convMask && encoder.blocks.every((block) => block.normalization === "batch");
   }

@@ -42,7 +42,8 @@ export async function openModelFolder(folder: ModelFolder): Promise<ModelPackage
   };
 }
 
-async function readFeatures(folder: ModelFolder): Promise<ModelPackage["featureTensors"]> {
+/** The window and filterbank that stand in a folder's `features.safetensors`, where it has one. */
+export async function readFeatures(folder: ModelFolder): Promise<ModelPackage["featureTensors"]> {
   const source = await folder.read(FEATURES_NAME);
   if (!source) return {};
   const file = await openSafetensors(source);

@@ -21,6 +21,7 @@ export interface StepRange {
 
 /** Greedy decoding by either head, for any number of recordings with a state each. */
 export interface HeadDecoder {
+  readonly head: Head;
   createState(): CtcState | TransducerState;
   /** Decodes steps of several rows together, each continuing its own state. */
   push(encoded: Encoded, ranges: readonly StepRange[]): Promise<void>;
@@ -52,6 +53,7 @@ export function createHeadDecoder(model: AcousticModel, head: Head, confidence: 
 function ctcDecoder(numClasses: number, confidence: ConfidenceSpec): HeadDecoder {
   const decoder = createCtcDecoder({ numClasses, confidence });
   return {
+    head: "ctc",
     createState: () => decoder.createState(),
     async push(encoded, ranges) {
       const logProbs = encoded.logProbs as Float32Array;
@@ -74,6 +76,7 @@ function transducerDecoder(model: AcousticModel, confidence: ConfidenceSpec): He
     confidence,
   });
   return {
+    head: "transducer",
     createState: () => decoder.createState(),
     async push(encoded, ranges) {
       const projected = encoded.projected as Float32Array;

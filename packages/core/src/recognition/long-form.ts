@@ -16,6 +16,12 @@ export interface LongFormPlan {
 /** Attention scores of one recording may take this much: they grow with the square of its length. */
 const MAX_SCORE_BYTES = 512 * 2 ** 20;
 
+/**
+ * Of every published Conformer but the smallest; a graph does not tell. It also keeps recordings below the 5000 steps for
+ * which NeMo's own exports have positions.
+ */
+const USUAL_HEADS = 8;
+
 /** Convolutional encoders and short attention grow with the length only; beyond this they are cut all the same. */
 const MAX_WHOLE_SEC = 600;
 
@@ -52,9 +58,11 @@ export function planLongForm(spec: ModelSpec, context: readonly number[], numSam
 export function maxWholeSteps(spec: ModelSpec): number {
   const step = (subsamplingFactor(spec.encoder) * spec.features.hopSamples) / spec.features.sampleRateHz;
   const byTime = Math.floor(MAX_WHOLE_SEC / step);
-  if (spec.encoder.kind !== "conformer") return byTime;
+  const { encoder } = spec;
+  if (encoder.kind === "convasr") return byTime;
+  const numHeads = encoder.kind === "conformer" ? encoder.numHeads : USUAL_HEADS;
   // The position scores are [head, step, 2 · step] floats before they are shifted.
-  const byScores = Math.floor(Math.sqrt(MAX_SCORE_BYTES / (8 * spec.encoder.numHeads)));
+  const byScores = Math.floor(Math.sqrt(MAX_SCORE_BYTES / (8 * numHeads)));
   return Math.min(byTime, byScores);
 }
 

@@ -186,7 +186,7 @@ async function runBatch(
     parts.extractor,
     batch.map((job) => job.waveform),
   );
-  const encoded = await parts.acoustic.encode(features, context);
+  const encoded = await parts.acoustic.encode(features, context, decoder.head);
   await decoder.push(
     encoded,
     batch.map((job, row) => ({
