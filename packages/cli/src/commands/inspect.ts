@@ -103,6 +103,17 @@ function describe(i: Inspection): string {
   return rows.map(([key, value]) => `${key.padEnd(width)}  ${value}`).join("\n");
 }
 
+function encoderText(encoder: ModelSpec["encoder"]): string {
+  switch (encoder.kind) {
+    case "conformer":
+      return conformerText(encoder);
+    case "convasr":
+      return `ConvASR, ${encoder.blocks.length} blocks, ${encoder.outSize} channels`;
+    case "graph":
+      return `a graph, ${encoder.outSize} channels`;
+  }
+}
+
 function specRows(spec: ModelSpec): [string, string][] {
   const { features, encoder, heads, tokenizer } = spec;
   const rows: [string, string][] = [
@@ -110,12 +121,7 @@ function specRows(spec: ModelSpec): [string, string][] {
       "features",
       `${features.kind === "mfcc" ? `${features.numMfcc} MFCC of ` : ""}${features.numMels} mel, ${features.windowSamples}/${features.hopSamples} samples at ${features.sampleRateHz} Hz, normalize ${features.normalize.kind}`,
     ],
-    [
-      "encoder",
-      encoder.kind === "conformer"
-        ? conformerText(encoder)
-        : `ConvASR, ${encoder.blocks.length} blocks, ${encoder.outSize} channels`,
-    ],
+    ["encoder", encoderText(encoder)],
     ["step", `${(stepSec(spec) * 1000).toFixed(0)} ms`],
   ];
   const contexts = contextsOf(spec).map((c) => `[${c.join(",")}]`);
