@@ -68,14 +68,12 @@ function checkContext(
 function describeChunkContexts(block: ConfigBlock): (readonly [number, number, number])[] {
   const value = rawValue(block, "att_chunk_context_size");
   if (value === undefined || value === null) return [];
-  const lists: unknown[] = Array.isArray(value) ? value : [];
-  const sizes = lists.map((list) =>
-    Array.isArray(list) ? list.filter((n): n is number => Number.isSafeInteger(n) && n >= -1) : [],
-  );
-  if (sizes.length !== 3 || sizes.some((list, i) => list.length === 0 || list.length !== (lists[i] as []).length)) {
-    throw wrong(block, "att_chunk_context_size", "three lists of integers: left, chunk, right", value);
-  }
-  const [lefts, chunks, rights] = sizes;
+  const lists: unknown[] = Array.isArray(value) && value.length === 3 ? Array.from(value) : [undefined];
+  const [lefts, chunks, rights] = lists.map((list) => {
+    const isList = Array.isArray(list) && list.length > 0 && list.every((n) => Number.isSafeInteger(n) && n >= -1);
+    if (!isList) throw wrong(block, "att_chunk_context_size", "three lists of integers: left, chunk, right", value);
+    return list as number[];
+  });
   const count = lefts.length * chunks.length * rights.length;
   if (count > MAX_CONTEXTS) throw tooMany(count);
   return lefts.flatMap((left) => chunks.flatMap((chunk) => rights.map((right) => [left, chunk, right] as const)));

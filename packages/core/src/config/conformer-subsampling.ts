@@ -84,7 +84,7 @@ function describeConv(
   };
   claimConvStages(table, prefix, stages, numMels);
   // 1 splits only inputs beyond 2^31 elements; more always splits, and a lone recording then goes without masks.
-  const isSplit = (integerOr(block, "subsampling_conv_chunking_factor", 1) ?? 1) > 1;
+  const isSplit = (integerOr(block, "subsampling_conv_chunking_factor", 1, -1) ?? 1) > 1;
   return {
     kind: stages.kind,
     factor: 2 ** numStages,

@@ -22,7 +22,7 @@ import { dimsOf, hasPrefix, requireLayer, requireRank, requireTensor, type Tenso
 /** Options that act in training or on memory only, or whose effect the tensors' shapes already show. */
 const INERT_KEYS = [
   ...["feat_in", "feat_out", "n_layers", "d_model", "use_bias", "untie_biases", "ff_expansion_factor"],
-  ...["subsampling_conv_channels", "att_context_probs", "pos_emb_max_len"],
+  ...["subsampling_conv_chunking_factor", "subsampling_conv_channels", "att_context_probs", "pos_emb_max_len"],
   ...["dropout", "dropout_pre_encoder", "dropout_emb", "dropout_att", "sync_max_audio_length"],
   ...["stochastic_depth_drop_prob", "stochastic_depth_mode", "stochastic_depth_start_layer"],
   ...["use_pytorch_sdpa", "use_pytorch_sdpa_backends"],

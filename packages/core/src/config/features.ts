@@ -47,8 +47,7 @@ export function featureRows(spec: FeatureSpec): number {
 
 function describeMel(block: ConfigBlock, table: TensorTable): FeatureSpec {
   // `use_torchaudio` built another featurizer until 2.x; NeMo 3.0.0 takes the option and ignores it.
-  const usesTorchaudio = flagOr(block, "use_torchaudio", false) && dimsOf(table, `${FEATURIZER}.fb`) === undefined;
-  const isTorchaudio = usesTorchaudio || hasPrefix(table, `${MEL_SPECTROGRAM}.`);
+  const isTorchaudio = hasPrefix(table, `${MEL_SPECTROGRAM}.`);
   const timing = describeTiming(block);
   const filterbank = isTorchaudio
     ? dimsOf(table, `${MEL_SPECTROGRAM}.mel_scale.fb`)
@@ -80,7 +79,15 @@ function describeMel(block: ConfigBlock, table: TensorTable): FeatureSpec {
     mfccNorm: "none",
     mfccLog: false,
   };
-  ignoreKeys(block, ["dither", "rng", "nb_augmentation_prob", "nb_max_freq", "stft_exact_pad", "stft_conv"]);
+  ignoreKeys(block, [
+    "dither",
+    "rng",
+    "nb_augmentation_prob",
+    "nb_max_freq",
+    "stft_exact_pad",
+    "stft_conv",
+    "use_torchaudio",
+  ]);
   ignoreKeys(block, ["use_grads", "max_duration"]);
   rejectUnknownKeys(block);
   return spec;
