@@ -55,8 +55,10 @@ export interface AttContext {
   readonly right: number;
 }
 
+/** What turns features into encoder steps. */
 export type EncoderSpec = ConformerSpec | ConvAsrSpec | GraphEncoderSpec;
 
+/** The norm inside a Conformer's convolution module. */
 export type ConvNorm =
   | { readonly kind: "batch_norm" | "layer_norm" | "instance_norm" | "fused_batch_norm" }
   | { readonly kind: "group_norm"; readonly numGroups: number };

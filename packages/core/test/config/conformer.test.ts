@@ -1,7 +1,8 @@
 import { describe, expect, test } from "vitest";
 import { describeModel } from "../../src/config/describe.ts";
 import type { ConformerSpec } from "../../src/config/spec.ts";
-import { type ConformerOptions, conformer, ctcModel, melFrontEnd } from "./synthetic.ts";
+import { type ConformerOptions, conformer, melFrontEnd } from "./synthetic.ts";
+import { ctcModel } from "./synthetic-models.ts";
 
 const MISSING = Symbol("the key is left out");
 

@@ -1,7 +1,8 @@
 import { describe, expect, test } from "vitest";
 import { describeModel } from "../../src/config/describe.ts";
 import type { ConvAsrSpec } from "../../src/config/spec.ts";
-import { type Block, convAsr, ctcModel } from "./synthetic.ts";
+import { type Block, convAsr } from "./synthetic.ts";
+import { ctcModel } from "./synthetic-models.ts";
 
 const encoderOf = (blocks: readonly Block[], rest: Record<string, unknown> = {}): ConvAsrSpec => {
   const { config, tensors } = ctcModel(convAsr(blocks, 80, rest));

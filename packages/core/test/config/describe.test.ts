@@ -3,16 +3,8 @@ import { describe, expect, test } from "vitest";
 import { memorySource } from "../../src/bytes.ts";
 import { openNemo } from "../../src/checkpoint/nemo.ts";
 import { describeModel } from "../../src/config/describe.ts";
-import {
-  charModel,
-  conformer,
-  ctcModel,
-  hybridModel,
-  melFrontEnd,
-  rnntModel,
-  type Synthetic,
-  tensorMap,
-} from "./synthetic.ts";
+import { conformer, melFrontEnd, tensorMap } from "./synthetic.ts";
+import { charModel, ctcModel, hybridModel, rnntModel, type Synthetic } from "./synthetic-models.ts";
 
 const describeIt = ({ config, tensors }: Synthetic) => describeModel(config, tensors);
 

@@ -1,22 +1,16 @@
 import type { CatalogueFamily } from "../../src/config/catalogue.ts";
+import { ASR, type Block, conformer, convAsr, melFrontEnd, mfccFrontEnd, tensorMap } from "./synthetic.ts";
 import {
-  ASR,
-  type Block,
   BPE,
   charModel,
   classifier,
-  conformer,
-  convAsr,
   ctcModel,
   hybridModel,
-  melFrontEnd,
-  mfccFrontEnd,
   model,
   PIECES,
   rnntModel,
   type Synthetic,
-  tensorMap,
-} from "./synthetic.ts";
+} from "./synthetic-models.ts";
 
 const QUARTZNET: Block[] = [
   { filters: 16, kernel: 33, stride: 2, residual: false },

@@ -1,18 +1,15 @@
 import { describe, expect, test } from "vitest";
 import { describeModel } from "../../src/config/describe.ts";
 import type { ClassifierSpec, TransducerSpec } from "../../src/config/spec.ts";
+import { conformer, convAsr, melFrontEnd, tensorMap } from "./synthetic.ts";
 import {
   classifier,
-  conformer,
-  convAsr,
   ctcModel,
   hybridModel,
-  melFrontEnd,
   rnntModel,
   type Synthetic,
   type TransducerOptions,
-  tensorMap,
-} from "./synthetic.ts";
+} from "./synthetic-models.ts";
 
 type Changes = Record<string, Record<string, unknown>>;
 

@@ -1,7 +1,8 @@
 import { describe, expect, test } from "vitest";
 import { describeModel } from "../../src/config/describe.ts";
 import type { TokenizerSpec } from "../../src/config/spec.ts";
-import { charModel, conformer, ctcModel, LETTERS, PIECES } from "./synthetic.ts";
+import { conformer } from "./synthetic.ts";
+import { charModel, ctcModel, LETTERS, PIECES } from "./synthetic-models.ts";
 
 function tokenizerOf(tokenizer: unknown, artifactNames?: string[], decoder: object = {}): TokenizerSpec | undefined {
   const { config, tensors } = ctcModel(conformer());
