@@ -12,6 +12,7 @@ import {
   textsOf,
   unsupportedValue,
 } from "./block.ts";
+import { refusal } from "./refusals.ts";
 import type { ClassifierSpec } from "./spec.ts";
 import { dimsOf, requireLayer, requireRank, type TensorTable } from "./tensor-table.ts";
 
@@ -43,6 +44,7 @@ export function describeClassifier(
     // NeMo cuts a random piece here, in inference too, so not even two runs of its own agree.
     throw unsupportedValue(root, "crop_or_pad_augment", "none");
   }
+  if (flagOr(root, "is_regression_task", false)) throw refusal("`is_regression_task` is set", "regression");
   const spec = isFrame ? describePerceptron(block, table, encoderSize) : describePooled(block, table, encoderSize);
   ignoreKeys(block, ["feat_in", "num_classes", "init_mode", "hidden_size", "num_layers", "dropout"]);
   rejectUnknownKeys(block);

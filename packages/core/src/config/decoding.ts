@@ -67,22 +67,27 @@ export function describeTemperature(owner: ConfigBlock): number {
   return temperature;
 }
 
-/** NeMo `ConfidenceConfig` (asr_confidence_utils.py): an older block in `greedy` counts where the newer one is idle. */
+/**
+ * NeMo `ConfidenceConfig` (asr_confidence_utils.py): an older block in `greedy` counts where the newer one is idle. Blocks
+ * under names that NeMo has given up hold a text ("DEPRECATED") in some archives.
+ */
 function describeConfidence(decoding: ConfigBlock): ConfidenceSpec {
   const empty = rootBlock({});
-  const block = childBlock(decoding, "confidence_cfg") ?? empty;
-  const greedy = childBlock(decoding, "greedy") ?? empty;
+  const block = mappingOf(decoding, "confidence_cfg") ?? empty;
+  const greedy = mappingOf(decoding, "greedy") ?? empty;
   const isOn = ["frame", "token", "word"].some((what) => flagOr(block, `preserve_${what}_confidence`, false));
-  const own = childBlock(block, "method_cfg") ?? childBlock(block, "measure_cfg");
-  const older = childBlock(greedy, "confidence_method_cfg") ?? childBlock(greedy, "confidence_measure_cfg");
+  const own = mappingOf(block, "method_cfg") ?? mappingOf(block, "measure_cfg");
+  const older = mappingOf(greedy, "confidence_method_cfg") ?? mappingOf(greedy, "confidence_measure_cfg");
   const method = (isOn ? own : (older ?? own)) ?? empty;
+  // Until 1.20 NeMo misspelled Rényi.
+  const entropyType = choiceOr(method, "entropy_type", ["gibbs", "tsallis", "renyi", "renui"] as const, "tsallis");
   return {
     excludeBlank: flagOr(block, "exclude_blank", true),
     aggregation: choiceOr(block, "aggregation", ["mean", "min", "max", "prod"] as const, "min"),
     tdtIncludeDuration:
       flagOr(block, "tdt_include_duration", false) || flagOr(greedy, "tdt_include_duration_confidence", false),
     method: choiceOr(method, "name", ["max_prob", "entropy"] as const, "entropy"),
-    entropyType: choiceOr(method, "entropy_type", ["gibbs", "tsallis", "renyi"] as const, "tsallis"),
+    entropyType: entropyType === "renui" ? "renyi" : entropyType,
     alpha: describeAlpha(method),
     entropyNorm: choiceOr(method, "entropy_norm", ["lin", "exp"] as const, "exp"),
   };
@@ -116,14 +121,18 @@ function refuseFusion(decoding: ConfigBlock): void {
 /** Marks of turn ends are options of NeMo's data sets (audio_to_eou_label_lhotse.py). */
 function datasetText(root: ConfigBlock, key: string): string | undefined {
   for (const name of ["train_ds", "validation_ds", "test_ds"]) {
-    const block = isMapping(rawValue(root, name)) ? childBlock(root, name) : undefined;
+    const block = mappingOf(root, name);
     const text = block && textOr(block, key, undefined);
     if (text) return text;
   }
   return undefined;
 }
 
-const isMapping = (value: unknown): boolean => typeof value === "object" && value !== null && !Array.isArray(value);
+/** A block, where the key holds one; anything else counts as absent. */
+function mappingOf(block: ConfigBlock, key: string): ConfigBlock | undefined {
+  const value = rawValue(block, key);
+  return typeof value === "object" && value !== null && !Array.isArray(value) ? childBlock(block, key) : undefined;
+}
 
 /** A pattern of the checkpoint is only taken where it cannot run away. */
 function describePattern(block: ConfigBlock): string | undefined {

@@ -57,6 +57,13 @@ describe("describeDecoding", () => {
     expect(decodingOf({ confidence_cfg: { method_cfg: { temperature: "DEPRECATED" } } }).confidence.alpha).toBe(0.33);
   });
 
+  test("lives with what older versions of NeMo wrote", () => {
+    const older = { measure_cfg: "DEPRECATED", method_cfg: { name: "entropy", entropy_type: "renui" } };
+    expect(decodingOf({ confidence_cfg: older }).confidence.entropyType).toBe("renyi");
+    const measure = { measure_cfg: { entropy_norm: "lin" } };
+    expect(decodingOf({ confidence_cfg: measure }).confidence.entropyNorm).toBe("lin");
+  });
+
   test("passes over fusion that is switched off", () => {
     const idle = {
       ngram_lm_model: null,

@@ -265,6 +265,12 @@ describe("describeClassifier", () => {
     expect(describeIt(deep)).toMatchObject({ layers: ["layer0", "layer2"], activation: "relu", logSoftmax: true });
   });
 
+  test("refuses classifiers that were trained to give a number", () => {
+    expect(() => describeIt({ ...pooled, config: { ...pooled.config, is_regression_task: true } })).toThrow(
+      "`is_regression_task` is set: this model is a regression model: it gives one number for a recording.",
+    );
+  });
+
   test("refuses labels of another number", () => {
     expect(() => describeIt({ ...pooled, config: { ...pooled.config, labels: ["a", "b", "c"] } })).toThrow(
       "model_config.yaml: `labels` has 3 names, but the classifier has 2 classes.",
