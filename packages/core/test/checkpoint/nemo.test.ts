@@ -6,6 +6,7 @@ import { type ByteSource, memorySource } from "../../src/bytes.ts";
 import type { Checkpoint } from "../../src/checkpoint/checkpoint.ts";
 import { memorySpill } from "../../src/checkpoint/gzip.ts";
 import { openDirectory, openNemo } from "../../src/checkpoint/nemo.ts";
+import { blobSource, httpSource } from "../../src/sources.ts";
 import {
   centralRecord,
   concat,
@@ -92,6 +93,21 @@ describe("openNemo", () => {
       fingerprint: (await openMembers(MEMBERS)).fingerprint,
     });
     expect([...(await checkpoint.readFloat32("single"))]).toEqual([0, 12]);
+  });
+
+  test("reads a Blob and a server's ranges as it reads memory", async () => {
+    const bytes = tarArchive(MEMBERS);
+    const fetch = async (_: string, { headers }: { headers: Record<string, string> }) => {
+      const [start, last] = headers.range.slice("bytes=".length).split("-").map(Number);
+      const answer = { "content-range": `bytes ${start}-${last}/${bytes.length}` };
+      return new Response(bytes.slice(start, last + 1), { status: 206, headers: answer });
+    };
+    const { fingerprint } = await openBytes(bytes);
+    for (const source of [blobSource(new Blob([bytes.slice()])), await httpSource("https://host/x.nemo", fetch)]) {
+      const checkpoint = await openNemo(source);
+      expect(checkpoint.fingerprint).toBe(fingerprint);
+      expect([...(await checkpoint.readFloat32("single"))]).toEqual([0, 12]);
+    }
   });
 
   test("reads archives whose files stand in a folder", async () => {
