@@ -1,0 +1,1 @@
+export { findPulled, hubCacheFolder, listPulled, type PulledModel } from "./hub/cache.ts";
