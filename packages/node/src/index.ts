@@ -1,6 +1,12 @@
+export * from "./audio/model-input.ts";
+export * from "./audio/open-audio.ts";
+export type { RawFormat } from "./audio/raw.ts";
 export * from "./cache.ts";
 export * from "./file-source.ts";
+export * from "./folder-sink.ts";
 export * from "./folder-source.ts";
+export * from "./hub.ts";
+export * from "./model.ts";
 export * from "./onnx-metadata.ts";
 export { type NodeRuntimeOptions, nodeRuntime } from "./runtime.ts";
 export * from "./spill.ts";

@@ -2,9 +2,9 @@ import { readFile } from "node:fs/promises";
 import { dirname, resolve } from "node:path";
 import {
   addErrors,
+  type Comparison,
   compareCharacters,
   compareWords,
-  type Comparison,
   type ErrorCounts,
   errorRate,
   type Head,

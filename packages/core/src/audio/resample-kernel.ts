@@ -1,4 +1,5 @@
-// The low-pass kernel of libsoxr's "HQ" quality, which librosa and so NeMo resample with. Recovered from the impulse
+// Two low-pass kernels: SciPy's polyphase one, and that of libsoxr's "HQ" quality, which librosa and so NeMo's file loading
+// resample with. The second was recovered from the impulse
 // responses of libsoxr 0.1.3 (its filter design is a Kaiser-windowed sinc): equal to 3e-7 for the rates of speech.
 
 /** A symmetric kernel over time in samples of the lower of the two rates. Its integral is one. */
@@ -22,8 +23,33 @@ const BEND_STEP = 0.5;
 /** Grid on which the kernel is computed; between its points six of them are interpolated, to 1e-9. */
 const POINTS_PER_SAMPLE = 64;
 
+/** Reach of the polyphase filter in samples of the lower rate, and the shape of its window. */
+const POLYPHASE_HALF_WIDTH = 10;
+const POLYPHASE_BETA = 5;
+
+/**
+ * The kernel of `scipy.signal.resample_poly` and of librosa's `polyphase` between two rates `up / down` in lowest terms: a
+ * sinc that is cut off at the lower Nyquist frequency, in a Kaiser window of 20 samples of the lower rate, scaled so that
+ * its taps sum to one (`scipy.signal.firwin`).
+ */
+export function createPolyphaseKernel(up: number, down: number): ResampleKernel {
+  const gridRate = Math.max(up, down);
+  const shape = (t: number) => {
+    const x = Math.PI * t;
+    const inside = Math.max(0, 1 - (t / POLYPHASE_HALF_WIDTH) ** 2);
+    return ((x === 0 ? 1 : Math.sin(x) / x) * besselI0(POLYPHASE_BETA * Math.sqrt(inside))) / besselI0(POLYPHASE_BETA);
+  };
+  let sum = shape(0);
+  for (let n = 1; n <= POLYPHASE_HALF_WIDTH * gridRate; n++) sum += 2 * shape(n / gridRate);
+  const scale = gridRate / sum;
+  return {
+    halfWidth: POLYPHASE_HALF_WIDTH,
+    value: (t) => (Math.abs(t) <= POLYPHASE_HALF_WIDTH ? scale * shape(t) : 0),
+  };
+}
+
 /** Creates the kernel that soxr uses between two rates, given in lowest terms as `up / down`. */
-export function createResampleKernel(up: number, down: number): ResampleKernel {
+export function createSoxrKernel(up: number, down: number): ResampleKernel {
   const { stages, oversampling, bend } = soxrStages(up, down);
   // Every further stage adds its share of noise, so soxr asks each for more attenuation.
   const beta = 13.04 + 0.6715 * Math.log2(stages);

@@ -1,6 +1,6 @@
 import { SpeechError } from "../errors.ts";
 import { halfBandTaps } from "./half-band.ts";
-import { createResampleKernel } from "./resample-kernel.ts";
+import { createPolyphaseKernel, createSoxrKernel } from "./resample-kernel.ts";
 import {
   BLOCK_SAMPLES,
   createHalfBand,
@@ -48,20 +48,26 @@ export interface Resampler {
 }
 
 /**
- * Creates a resampler with the filter of libsoxr's HQ quality: pass band to 0.914 of the lower Nyquist frequency, 120 dB of
- * attenuation from it on, linear phase, no delay. NeMo resamples recordings with it (`librosa.resample`, `soxr_hq`).
+ * Which filter a resampler has. `polyphase`: that of `scipy.signal.resample_poly` (and librosa's `polyphase`), with which
+ * the reference texts were made. `soxr`: libsoxr's HQ quality, with which NeMo itself loads files
+ * (`librosa.resample`, `soxr_hq`): pass band to 0.914 of the lower Nyquist frequency, 120 dB of attenuation from it on.
+ */
+export type ResampleFilter = "polyphase" | "soxr";
+
+/**
+ * Creates a resampler: linear phase, no delay, `ceil(n * to / from)` samples out of `n`.
  *
- * As librosa has it, `ceil(n * to / from)` samples come out of `n`; where soxr rounds down, the last one is zero.
+ * With `soxr`, where soxr rounds that number down, the last sample is zero, as librosa has it.
  * @throws SpeechError `AUDIO_UNSUPPORTED` when a rate is no whole number in [1000, 768000].
  */
-export function createResampler(fromHz: number, toHz: number): Resampler {
+export function createResampler(fromHz: number, toHz: number, filter: ResampleFilter = "polyphase"): Resampler {
   checkRate(fromHz);
   checkRate(toHz);
   const outputLength = (numSamples: number) => Math.ceil(numSamples * (toHz / fromHz));
   if (fromHz === toHz) {
     return { fromHz, toHz, outputLength, resample: (samples) => samples.slice(), openStream: openIdentity };
   }
-  const filters = designFilters(fromHz, toHz);
+  const filters = designFilters(fromHz, toHz, filter);
   const openStream = (state?: ResampleState) => openFilters(filters, fromHz, toHz, outputLength, state);
   return {
     fromHz,
@@ -92,18 +98,21 @@ function checkRate(rateHz: number): void {
 }
 
 interface Filters {
+  readonly filter: ResampleFilter;
   readonly halfBands: readonly Float64Array[];
   readonly bank: FilterBank;
 }
 
-function designFilters(fromHz: number, toHz: number): Filters {
+function designFilters(fromHz: number, toHz: number, filter: ResampleFilter): Filters {
   const lowHz = Math.min(fromHz, toHz);
   const divisor = greatestCommonDivisor(fromHz, toHz);
-  const kernel = createResampleKernel(toHz / divisor, fromHz / divisor);
+  const createKernel = filter === "soxr" ? createSoxrKernel : createPolyphaseKernel;
+  const kernel = createKernel(toHz / divisor, fromHz / divisor);
   const halfBands: Float64Array[] = [];
   // In units of half samples of the divisor, so that halving an odd rate stays whole.
   let rate = fromHz;
-  for (; rate / toHz >= HALVING_RATIO; rate /= 2) halfBands.push(halfBandTaps(lowHz / 2 / rate));
+  // The polyphase filter is short, and its wide edge would show the filter in front of it.
+  for (; filter === "soxr" && rate / toHz >= HALVING_RATIO; rate /= 2) halfBands.push(halfBandTaps(lowHz / 2 / rate));
   const scale = 2 ** halfBands.length;
   const common = greatestCommonDivisor(rate * scale, toHz * scale);
   const up = (toHz * scale) / common;
@@ -120,7 +129,7 @@ function designFilters(fromHz: number, toHz: number): Filters {
       taps[p * numTaps + i] = (kernel.value(t) * lowHz) / rate;
     }
   }
-  return { halfBands, bank: { up, down, numTaps, centre, numPhases, taps } };
+  return { filter, halfBands, bank: { up, down, numTaps, centre, numPhases, taps } };
 }
 
 function greatestCommonDivisor(a: number, b: number): number {
@@ -128,7 +137,7 @@ function greatestCommonDivisor(a: number, b: number): number {
 }
 
 function openFilters(
-  { halfBands, bank }: Filters,
+  { filter, halfBands, bank }: Filters,
   fromHz: number,
   toHz: number,
   outputLength: (numSamples: number) => number,
@@ -185,7 +194,7 @@ function openFilters(
         filled = run(BLOCK_SAMPLES, filled);
       }
       const rest = out.subarray(0, missing);
-      rest.fill(0, Math.max(0, Math.floor((numInput * toHz) / fromHz + 0.5) - numOutput));
+      if (filter === "soxr") rest.fill(0, Math.max(0, Math.floor((numInput * toHz) / fromHz + 0.5) - numOutput));
       return rest;
     },
     save: () => ({ numInput, numOutput, stages: stages.map((stage) => stage.save()) }),
