@@ -1,12 +1,18 @@
 import { type FileHandle, mkdtemp, open, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { type CreateSpill, SpeechError, type Spill } from "@nemo-stt/core";
+import { SpeechError, type Spill } from "@nemo-stt/core";
 import { type FileSource, openFileSource } from "./file-source.ts";
+
+/** A spill that gives back a file. */
+export interface FileSpillTarget extends Spill {
+  finish(): Promise<FileSource>;
+}
 
 /** Temporary files for what has to be unpacked; whoever made it closes it when the sources are no longer read. */
 export interface FileSpill {
-  readonly create: CreateSpill;
+  /** A `CreateSpill` whose sources are files. */
+  create(name: string): Promise<FileSpillTarget>;
   /** Removes the files. Idempotent. */
   close(): Promise<void>;
 }
@@ -39,7 +45,7 @@ export function fileSpill(parent = tmpdir()): FileSpill {
   };
 }
 
-function spillInto(file: FileHandle, path: string, reopen: () => Promise<FileSource>): Spill {
+function spillInto(file: FileHandle, path: string, reopen: () => Promise<FileSource>): FileSpillTarget {
   return {
     async write(bytes) {
       await file.writeFile(bytes).catch(writeFailed(path)); // Appends: the handle keeps its position.
