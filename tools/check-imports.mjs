@@ -25,7 +25,8 @@ const LAYERS = [
 ];
 
 const layerOf = (folder) => LAYERS.findIndex((row) => row.includes(folder));
-const IMPORT = /(?:^|\n)\s*(?:import|export)[^"';]*?from\s*["']([^"']+)["']|import\(\s*["']([^"']+)["']\s*\)|(?:^|\n)\s*import\s*["']([^"']+)["']/g;
+const IMPORT =
+  /(?:^|\n)\s*(?:import|export)[^"';]*?from\s*["']([^"']+)["']|import\(\s*["']([^"']+)["']\s*\)|(?:^|\n)\s*import\s*["']([^"']+)["']/g;
 const root = resolve(import.meta.dirname, "..");
 const problems = [];
 
@@ -52,25 +53,30 @@ function checkFile(name, rules, src, file) {
 function checkRelative(name, src, file, where, target) {
   const path = resolve(dirname(file), target);
   const inside = relative(src, path);
-  if (inside.startsWith("..")) problems.push(`${where}: imports ${target} from outside its package. Use the package's name.`);
+  if (inside.startsWith(".."))
+    problems.push(`${where}: imports ${target} from outside its package. Use the package's name.`);
   if (name !== "core") return;
   const folder = (p) => (p.includes("/") ? p.split("/")[0] : "");
   const from = folder(relative(src, file));
   const to = inside === "config/spec.ts" ? "config-types" : folder(inside);
   if (relative(src, file) === "index.ts" || from === to || to === "") return;
-  if (layerOf(from) === -1 || layerOf(to) === -1) problems.push(`${where}: folder ${from} or ${to} is not in the layers.`);
-  else if (layerOf(to) >= layerOf(from)) problems.push(`${where}: ${from} must not import from ${to}: data flows one way.`);
+  if (layerOf(from) === -1 || layerOf(to) === -1)
+    problems.push(`${where}: folder ${from} or ${to} is not in the layers.`);
+  else if (layerOf(to) >= layerOf(from))
+    problems.push(`${where}: ${from} must not import from ${to}: data flows one way.`);
 }
 
 function checkPackage(name, rules, where, target) {
   if (target.startsWith("node:")) {
-    if (name === "core" || name === "web") problems.push(`${where}: ${name} must run in browsers, but imports ${target}.`);
+    if (name === "core" || name === "web")
+      problems.push(`${where}: ${name} must run in browsers, but imports ${target}.`);
     return;
   }
   const own = target.startsWith("@nemo-stt/") || target === "nemo-stt";
   if (own && !rules.packages.includes(target)) problems.push(`${where}: ${name} must not import ${target}.`);
   const base = target.startsWith("@") ? target.split("/").slice(0, 2).join("/") : target.split("/")[0];
-  if (!own && rules.external && !rules.external.includes(base)) problems.push(`${where}: ${name} must not import ${target}.`);
+  if (!own && rules.external && !rules.external.includes(base))
+    problems.push(`${where}: ${name} must not import ${target}.`);
 }
 
 for (const [name, rules] of Object.entries(PACKAGES)) {
