@@ -1,5 +1,6 @@
 import { readFile } from "node:fs/promises";
 import { fileURLToPath } from "node:url";
+import { encodeSamples } from "@nemo-stt/core";
 import { type AudioOptions, openAudio } from "../../src/index.ts";
 
 /** The path of a recording in `fixtures/`. */
@@ -42,4 +43,22 @@ export function joinBytes(...parts: readonly (Uint8Array | string)[]): Uint8Arra
   return new Uint8Array(
     Buffer.concat(parts.map((part) => (typeof part === "string" ? Buffer.from(part, "latin1") : part))),
   );
+}
+
+/** A WAV file of 32-bit floats, whatever their values. */
+export function floatWav(channels: readonly Float32Array[], sampleRateHz: number): Uint8Array<ArrayBuffer> {
+  const data = encodeSamples(channels, "f32le");
+  const format = new DataView(new ArrayBuffer(16));
+  format.setUint16(0, 3, true); // IEEE float
+  format.setUint16(2, channels.length, true);
+  format.setUint32(4, sampleRateHz, true);
+  format.setUint32(8, sampleRateHz * channels.length * 4, true);
+  format.setUint16(12, channels.length * 4, true);
+  format.setUint16(14, 32, true);
+  const chunk = (id: string, content: Uint8Array) => {
+    const size = new DataView(new ArrayBuffer(4));
+    size.setUint32(0, content.length, true);
+    return joinBytes(id, new Uint8Array(size.buffer), content);
+  };
+  return chunk("RIFF", joinBytes("WAVE", chunk("fmt ", new Uint8Array(format.buffer)), chunk("data", data)));
 }
