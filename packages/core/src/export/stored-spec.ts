@@ -51,11 +51,18 @@ export function parseStoredSpec(metadata: Readonly<Record<string, string>>, wher
       `${where}: expected schema ${MANIFEST_SCHEMA} in \`${STORED_SPEC_KEY}\`, got ${JSON.stringify(stored?.schema)}. Export the model again with this version.`,
     );
   }
-  if (!stored.features || !stored.decoding?.confidence) {
+  if (!stored.features || !stored.decoding?.confidence || !isTransducer(stored.transducer)) {
     throw new SpeechError(
       "FORMAT_INVALID",
-      `${where}: expected features and decoding in \`${STORED_SPEC_KEY}\`, got neither or one. Export the model again.`,
+      `${where}: expected features, decoding and durations in \`${STORED_SPEC_KEY}\`, got none or other values. Export the model again.`,
     );
   }
   return stored;
+}
+
+function isTransducer(value: StoredSpec["transducer"]): boolean {
+  if (value === undefined) return true;
+  const { durations, maxSymbols } = value ?? {};
+  const isLimit = maxSymbols === undefined || (Number.isInteger(maxSymbols) && maxSymbols > 0);
+  return isLimit && Array.isArray(durations) && durations.every((d) => Number.isInteger(d) && d >= 0);
 }

@@ -28,6 +28,9 @@ interface Ports {
   readonly lengths: ValueInfo | undefined;
 }
 
+/** Published models have 64 to 128. */
+const MAX_MELS = 1024;
+
 /** Widths whose difference gives the factor; neither is a multiple of it, so that they also tell how it rounds. */
 const MEASURED_FRAMES = [86, 166] as const;
 
@@ -44,6 +47,12 @@ export async function openForeignEncoder(
   const { where, session } = graph;
   const ports = encoderPorts(graph, axes);
   const numMels = ports.features.dims[1] > 0 ? ports.features.dims[1] : (numMelsTold ?? 80);
+  if (numMels > MAX_MELS) {
+    throw new SpeechError(
+      "LIMIT_EXCEEDED",
+      `${where}: expected at most ${MAX_MELS} features, got ${numMels}. It is no graph of a NeMo model that runs here.`,
+    );
+  }
   const measured = [];
   for (const numFrames of MEASURED_FRAMES) {
     measured.push(await runGraph(session, ports, numMels, new Float32Array(numMels * numFrames)));

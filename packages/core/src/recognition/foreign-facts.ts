@@ -34,6 +34,9 @@ const NEMO_TYPES: ReadonlySet<string> = new Set([
   "nemo-conformer-tdt",
 ]);
 
+/** Features of a frame and tokens of a step: both are a hundred times fewer in every model. */
+const MAX_COUNT = 10_000;
+
 const CONFIG_NAME = "config.json";
 const NEMO_CONFIG_NAME = "model_config.yaml";
 
@@ -60,10 +63,15 @@ export async function readOnnxAsrConfig(folder: ModelFolder, names: readonly str
     );
   }
   const count = (name: string, found: unknown): number | undefined => {
-    if (found === undefined || (typeof found === "number" && Number.isInteger(found) && found > 0)) return found;
+    if (
+      found === undefined ||
+      (typeof found === "number" && Number.isInteger(found) && found > 0 && found <= MAX_COUNT)
+    ) {
+      return found;
+    }
     throw new SpeechError(
       "FORMAT_INVALID",
-      `${where}: expected \`${name}\` to be a positive whole number, got ${JSON.stringify(found)}. Mend the file or remove it.`,
+      `${where}: expected \`${name}\` to be a whole number from 1 to ${MAX_COUNT}, got ${JSON.stringify(found)}. Mend the file or remove it.`,
     );
   };
   return {

@@ -19,6 +19,9 @@ export interface PredictionPorts {
   readonly maxRows: number;
 }
 
+/** Numbers in h or c of one recording; published models have 640 to 1280. */
+const MAX_STATE = 2 ** 20;
+
 /**
  * Finds the ports of a prediction network. Exporters name the states by accident, so these go by their place.
  * @param position of `targets` among the inputs
@@ -38,7 +41,8 @@ export function predictionPorts(graph: NamedSession, position: number): Predicti
   const states = inputs.slice(position + 1).filter(isState);
   const nextStates = outputs.slice(1).filter(isState);
   const [numLayers, , hiddenSize] = states[0]?.dims ?? [];
-  const isLstm = states.length === 2 && nextStates.length === 2 && numLayers > 0 && hiddenSize > 0;
+  const isKnown = numLayers > 0 && hiddenSize > 0 && numLayers * hiddenSize <= MAX_STATE;
+  const isLstm = states.length === 2 && nextStates.length === 2 && isKnown;
   if (!isLstm || states[1].dims[0] !== numLayers || states[1].dims[2] !== hiddenSize) {
     throw new SpeechError(
       "MODEL_UNSUPPORTED",

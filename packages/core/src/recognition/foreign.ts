@@ -58,7 +58,8 @@ export async function openForeignRecognizer(
       networks: networks.transducer?.networks,
       close,
     };
-    return recognizerOf({ name: folder.name, tokenizer, featureTensors: await readFeatures(folder), acoustic });
+    const name = model.graph === undefined ? folder.name : `${folder.name} › ${model.graph}`;
+    return recognizerOf({ name, tokenizer, featureTensors: await readFeatures(folder), acoustic });
   } catch (error) {
     await close();
     throw error;
