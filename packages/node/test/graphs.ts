@@ -1,5 +1,4 @@
-import { GraphBuilder } from "../../core/src/onnx/graph.ts";
-import { modelBytes, writeModel } from "../../core/src/onnx/write.ts";
+import { GraphBuilder, modelBytes, writeModel } from "@nemo-stt/core";
 
 /** `y = x · x + bias`, `[row, 3]`, with metadata: the smallest graph that shows every part of a runtime. */
 export function affineGraph(bias = 1): Promise<Uint8Array> {

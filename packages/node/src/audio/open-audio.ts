@@ -140,11 +140,14 @@ async function openKnown(
   }
 }
 
-/** Tries another way when a format is right and its encoding is not read here. */
+/** Tries another way when a format is right and its encoding is not read here; where that fails too, the reason stays. */
 function unlessUnsupported(next: () => Promise<DecodedAudio>): (error: unknown) => Promise<DecodedAudio> {
+  const isUnsupported = (error: unknown) => isSpeechError(error) && error.code === "AUDIO_UNSUPPORTED";
   return (error) => {
-    if (isSpeechError(error) && error.code === "AUDIO_UNSUPPORTED") return next();
-    throw error;
+    if (!isUnsupported(error)) throw error;
+    return next().catch((later) => {
+      throw isUnsupported(later) ? error : later;
+    });
   };
 }
 

@@ -2,6 +2,7 @@ import { mkdtemp, readdir, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Readable } from "node:stream";
+import { fileURLToPath } from "node:url";
 import { encodeSamples } from "@nemo-stt/core";
 import fc from "fast-check";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
@@ -45,6 +46,13 @@ describe("openAudio", () => {
       expect(largestDifference(await audio.channels(), expected.channels)).toBe(0);
       await audio.close();
     }
+  });
+
+  test("reads the call that comes with the project", async () => {
+    const path = fileURLToPath(new URL("../../../../examples/audio/call-ulaw-8k.wav", import.meta.url));
+    const { channels, ...shape } = await decodeAll(path);
+    expect(shape).toEqual({ format: "WAV", sampleRateHz: 8000, numChannels: 2, durationSec: 18.4, warnings: [] });
+    expect(largestDifference(channels, [...channels].reverse())).toBeGreaterThan(0.3);
   });
 
   test("leaves no temporary file of a stream behind", async () => {
