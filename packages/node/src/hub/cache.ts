@@ -68,18 +68,20 @@ export async function listPulled(): Promise<PulledModel[]> {
   return found;
 }
 
-/** The model of a repository: of its `main` branch if that was pulled, else of the newest snapshot that has one. */
-async function findInRepository(hubName: string): Promise<PulledModel | undefined> {
+/** The model of a repository: of the branch or tag if that was pulled; for `main` else of the newest snapshot with one. */
+export async function findInRepository(hubName: string, revision = "main"): Promise<PulledModel | undefined> {
   const repository = repositoryFolder(hubName);
-  const main = await readFile(join(repository, "refs", "main"), "utf8").catch(() => "");
+  const commit = (await readFile(join(repository, "refs", revision), "utf8").catch(() => "")).trim();
+  const pulled = commit ? await findInSnapshot(hubName, commit) : undefined;
+  if (pulled || revision !== "main") return pulled;
   const snapshots = await Promise.all(
-    (await namesIn(join(repository, "snapshots"))).map(async (revision) => {
-      const { mtimeMs } = await stat(join(repository, "snapshots", revision));
-      return { revision, rank: revision === main.trim() ? Number.POSITIVE_INFINITY : mtimeMs };
+    (await namesIn(join(repository, "snapshots"))).map(async (name) => {
+      const found = await stat(join(repository, "snapshots", name)).catch(() => undefined);
+      return { name, madeMs: found?.mtimeMs ?? 0 };
     }),
   );
-  for (const { revision } of snapshots.sort((a, b) => b.rank - a.rank)) {
-    const model = await findInSnapshot(hubName, revision);
+  for (const { name } of snapshots.sort((a, b) => b.madeMs - a.madeMs)) {
+    const model = await findInSnapshot(hubName, name);
     if (model) return model;
   }
   return undefined;
