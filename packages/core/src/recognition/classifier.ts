@@ -85,8 +85,8 @@ async function pooledLogits(
   numClasses: number,
 ): Promise<Float32Array> {
   const all = new Float32Array(windows.length * numClasses);
-  const numFrames = windows.map((window) => extractor.frameCounts(window.length).numFrames);
-  for (const batch of planBatches(numFrames, { maxRows: 64, maxFrames: 16_000, maxPadding: 0 })) {
+  const numSteps = windows.map((window) => extractor.frameCounts(window.length).numFrames);
+  for (const batch of planBatches(numSteps, { maxRows: 64, maxSteps: 4000, maxPadding: 0 })) {
     const { logits } = await acoustic.encode(
       featureBatch(
         extractor,

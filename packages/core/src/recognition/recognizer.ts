@@ -1,3 +1,4 @@
+import { subsamplingFactor } from "../config/geometry.ts";
 import type { ConfidenceSpec, ModelSpec } from "../config/spec.ts";
 import { SpeechError } from "../errors.ts";
 import { defaultContext } from "../export/layouts.ts";
@@ -9,7 +10,7 @@ import type { Transcript } from "../transcript/transcript.ts";
 import { type AcousticModel, checkContext, type FeatureBatch, openAcousticModel } from "./acoustic.ts";
 import { type BatchLimits, DEFAULT_BATCH_LIMITS, isBatchInvariant, planBatches } from "./batching.ts";
 import { createHeadDecoder, defaultHead, type Head, type HeadDecoder, validSteps } from "./head-decoder.ts";
-import { type LongFormPlan, maxWholeSteps, planLongForm } from "./long-form.ts";
+import { type LongFormPlan, planLongForm } from "./long-form.ts";
 import type { ModelPackage } from "./package.ts";
 
 /** How recordings are transcribed. */
@@ -151,15 +152,13 @@ async function transcribe(
   }));
 }
 
-/** Batches of jobs of like length, small enough for the attention scores. */
+/** Batches of jobs of like length. */
 function planJobs(parts: Parts, jobs: readonly Job[], limits: BatchLimits = DEFAULT_BATCH_LIMITS): Job[][] {
   const { spec } = parts.acoustic;
-  const numFrames = jobs.map((job) => parts.extractor.frameCounts(job.waveform.length).numFrames);
   if (!isBatchInvariant(spec)) return jobs.map((job) => [job]);
-  const perStep = (frames: number) => frames / (parts.acoustic.spec.encoder.kind === "conformer" ? 8 : 1);
-  const longest = Math.max(1, ...numFrames.map(perStep));
-  const maxRows = Math.max(1, Math.min(limits.maxRows, Math.floor((maxWholeSteps(spec) / longest) ** 2)));
-  return planBatches(numFrames, { ...limits, maxRows }).map((batch) => batch.map((i) => jobs[i]));
+  const factor = subsamplingFactor(spec.encoder);
+  const numSteps = jobs.map((job) => Math.ceil(parts.extractor.frameCounts(job.waveform.length).numFrames / factor));
+  return planBatches(numSteps, limits).map((batch) => batch.map((i) => jobs[i]));
 }
 
 /** Features of several waveforms as one batch. */
