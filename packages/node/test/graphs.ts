@@ -1,4 +1,6 @@
-import { GraphBuilder, modelBytes, writeModel } from "@nemo-stt/core";
+// The graph builder is not part of what the core offers to others.
+import { GraphBuilder } from "../../core/src/onnx/graph.ts";
+import { modelBytes, writeModel } from "../../core/src/onnx/write.ts";
 
 /** `y = x · x + bias`, `[row, 3]`, with metadata: the smallest graph that shows every part of a runtime. */
 export function affineGraph(bias = 1): Promise<Uint8Array> {
