@@ -8,9 +8,43 @@ const asr = "nemo.collections.asr";
 
 /** Sizes of published models; the names are those of NVIDIA's recipes. */
 export const GEOMETRIES = {
-  "conformer-ctc-small": { d: 176, layers: 16, heads: 4, subsampling: "striding", factor: 4, channels: 176, kernel: 31, isStreaming: false, hasTransducer: false, vocabulary: 128 },
-  "fastconformer-ctc-large": { d: 512, layers: 17, heads: 8, subsampling: "dw_striding", factor: 8, channels: 256, kernel: 9, isStreaming: false, hasTransducer: false, vocabulary: 1024 },
-  "fastconformer-hybrid-large-streaming": { d: 512, layers: 17, heads: 8, subsampling: "dw_striding", factor: 8, channels: 256, kernel: 9, isStreaming: true, hasTransducer: true, vocabulary: 1024, hidden: 640 },
+  "conformer-ctc-small": {
+    d: 176,
+    layers: 16,
+    heads: 4,
+    subsampling: "striding",
+    factor: 4,
+    channels: 176,
+    kernel: 31,
+    isStreaming: false,
+    hasTransducer: false,
+    vocabulary: 128,
+  },
+  "fastconformer-ctc-large": {
+    d: 512,
+    layers: 17,
+    heads: 8,
+    subsampling: "dw_striding",
+    factor: 8,
+    channels: 256,
+    kernel: 9,
+    isStreaming: false,
+    hasTransducer: false,
+    vocabulary: 1024,
+  },
+  "fastconformer-hybrid-large-streaming": {
+    d: 512,
+    layers: 17,
+    heads: 8,
+    subsampling: "dw_striding",
+    factor: 8,
+    channels: 256,
+    kernel: 9,
+    isStreaming: true,
+    hasTransducer: true,
+    vocabulary: 1024,
+    hidden: 640,
+  },
 };
 
 function config(name, g) {
@@ -37,7 +71,8 @@ function config(name, g) {
 
 /** Names and shapes of every tensor, in the state dict's order. */
 function* tensors(g) {
-  const causalWidth = (w, n) => (n === 0 ? w : causalWidth(g.isStreaming ? Math.floor(w / 2) + 1 : Math.ceil(w / 2), n - 1));
+  const causalWidth = (w, n) =>
+    n === 0 ? w : causalWidth(g.isStreaming ? Math.floor(w / 2) + 1 : Math.ceil(w / 2), n - 1);
   const numStages = Math.log2(g.factor);
   const c = g.channels;
   yield ["encoder.pre_encode.conv.0.weight", [c, 1, 3, 3]];
@@ -89,7 +124,11 @@ function* layerTensors({ d, heads, kernel, isStreaming }, p) {
   yield* layer("conv.pointwise_conv1", 2 * d, d, 1);
   yield* layer("conv.depthwise_conv", d, 1, kernel);
   yield* norm("conv.batch_norm");
-  if (!isStreaming) yield* [[`${p}.conv.batch_norm.running_mean`, [d]], [`${p}.conv.batch_norm.running_var`, [d]]];
+  if (!isStreaming)
+    yield* [
+      [`${p}.conv.batch_norm.running_mean`, [d]],
+      [`${p}.conv.batch_norm.running_var`, [d]],
+    ];
   yield* layer("conv.pointwise_conv2", d, d, 1);
   yield* norm("norm_self_att");
   yield [`${p}.self_attn.pos_bias_u`, [heads, d / heads]];
@@ -139,7 +178,15 @@ function pickle(list) {
     const n = shape.reduce((a, b) => a * b, 1);
     const strides = shape.map((_, i) => shape.slice(i + 1).reduce((a, b) => a * b, 1));
     const storage = tuple([text("storage"), utf8("ctorch\nFloatStorage\n"), text(String(key)), text("cpu"), int(n)]);
-    const args = tuple([storage, utf8("Q"), int(0), tuple(shape.map(int)), tuple(strides.map(int)), Buffer.from([0x89]), utf8("ccollections\nOrderedDict\n)R")]);
+    const args = tuple([
+      storage,
+      utf8("Q"),
+      int(0),
+      tuple(shape.map(int)),
+      tuple(strides.map(int)),
+      Buffer.from([0x89]),
+      utf8("ccollections\nOrderedDict\n)R"),
+    ]);
     parts.push(text(name), utf8("ctorch._utils\n_rebuild_tensor_v2\n"), args, utf8("R"));
   });
   parts.push(utf8("u."));
@@ -170,10 +217,24 @@ export async function makeCheckpoint(name, path) {
     const start = position - zipStart;
     const extra = 4 + ((64 - ((start + 30 + bytes.length + 4) % 64)) % 64);
     const crc = crc32(data);
-    const common = Buffer.concat([u16(20), u16(0), u16(0), u16(0), u16(0), u32(crc), u32(data.length), u32(data.length), u16(bytes.length)]);
-    await write(Buffer.concat([u32(0x04034b50), common, u16(extra), bytes, u16(0x4246), u16(extra - 4), Buffer.alloc(extra - 4)]));
+    const common = Buffer.concat([
+      u16(20),
+      u16(0),
+      u16(0),
+      u16(0),
+      u16(0),
+      u32(crc),
+      u32(data.length),
+      u32(data.length),
+      u16(bytes.length),
+    ]);
+    await write(
+      Buffer.concat([u32(0x04034b50), common, u16(extra), bytes, u16(0x4246), u16(extra - 4), Buffer.alloc(extra - 4)]),
+    );
     await write(data);
-    entries.push(Buffer.concat([u32(0x02014b50), u16(20), common, u16(0), u16(0), u16(0), u16(0), u32(0), u32(start), bytes]));
+    entries.push(
+      Buffer.concat([u32(0x02014b50), u16(20), common, u16(0), u16(0), u16(0), u16(0), u32(0), u32(start), bytes]),
+    );
   };
   await add("data.pkl", pickle(list));
   await add("byteorder", utf8("little"));
@@ -185,7 +246,18 @@ export async function makeCheckpoint(name, path) {
   const directory = Buffer.concat(entries);
   const at = position - zipStart;
   await write(directory);
-  await write(Buffer.concat([u32(0x06054b50), u16(0), u16(0), u16(entries.length), u16(entries.length), u32(directory.length), u32(at), u16(0)]));
+  await write(
+    Buffer.concat([
+      u32(0x06054b50),
+      u16(0),
+      u16(0),
+      u16(entries.length),
+      u16(entries.length),
+      u32(directory.length),
+      u32(at),
+      u16(0),
+    ]),
+  );
   const zipBytes = position - zipStart;
   await write(Buffer.alloc(((512 - (zipBytes % 512)) % 512) + 1024));
   await file.write(tarHeader("./model_weights.ckpt", zipBytes), 0, 512, headerAt);

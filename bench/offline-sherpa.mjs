@@ -10,7 +10,10 @@ const file = (name) => join(folder, name);
 const kind =
   head === "ctc"
     ? { nemoCtc: { model: file("model.onnx") } }
-    : { transducer: { encoder: file("encoder.onnx"), decoder: file("decoder.onnx"), joiner: file("joiner.onnx") }, modelType: "nemo_transducer" };
+    : {
+        transducer: { encoder: file("encoder.onnx"), decoder: file("decoder.onnx"), joiner: file("joiner.onnx") },
+        modelType: "nemo_transducer",
+      };
 const recognizer = new sherpa.OfflineRecognizer({
   modelConfig: { ...kind, tokens: file("tokens.txt"), numThreads: 1, provider: "cpu", debug: 0 },
 });

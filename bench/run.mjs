@@ -36,7 +36,10 @@ function measureExport(model, out) {
   const runs = Array.from({ length: 3 }, () => {
     const start = performance.now();
     const text = execFileSync(process.execPath, ["--import", probe, cli, "export", model, out], { encoding: "utf8" });
-    return { wallSec: (performance.now() - start) / 1000, peakBytes: Number(/peakBytes (\d+)/.exec(text)?.[1] ?? Number.NaN) };
+    return {
+      wallSec: (performance.now() - start) / 1000,
+      peakBytes: Number(/peakBytes (\d+)/.exec(text)?.[1] ?? Number.NaN),
+    };
   });
   const idle = execFileSync(process.execPath, ["--import", probe, "-e", "0"], { encoding: "utf8" });
   return {
@@ -68,7 +71,10 @@ async function startChild(script, args) {
 /** Both in turn, A B A B …, after a warm-up of each. */
 async function compare(ours, peer) {
   const passes = { ours: [], peer: [] };
-  const children = { ours: await startChild("offline-ours.mjs", ours), peer: await startChild("offline-sherpa.mjs", peer) };
+  const children = {
+    ours: await startChild("offline-ours.mjs", ours),
+    peer: await startChild("offline-sherpa.mjs", peer),
+  };
   try {
     for (let i = 0; i <= numPasses; i++) {
       for (const side of ["ours", "peer"]) {
@@ -80,11 +86,24 @@ async function compare(ours, peer) {
     for (const child of Object.values(children)) child.stop();
   }
   const ratios = passes.peer.map((ms, i) => ms / passes.ours[i]);
-  return { oursMs: median(passes.ours), peerMs: median(passes.peer), ratio: median(ratios), minRatio: Math.min(...ratios) };
+  return {
+    oursMs: median(passes.ours),
+    peerMs: median(passes.peer),
+    ratio: median(ratios),
+    minRatio: Math.min(...ratios),
+  };
 }
 
 const audioSec = (await benchWaveforms()).reduce((sum, w) => sum + w.length, 0) / 16000;
-const results = { cpu: cpus()[0].model, numCores: cpus().length, node: process.version, passes: numPasses, audioSec, offline: [], notMeasured: [] };
+const results = {
+  cpu: cpus()[0].model,
+  numCores: cpus().length,
+  node: process.version,
+  passes: numPasses,
+  audioSec,
+  offline: [],
+  notMeasured: [],
+};
 try {
   for (const model of MODELS) {
     const path = model.path ?? join(folder, `${model.geometry}.nemo`);
@@ -93,11 +112,19 @@ try {
       const layout = join(folder, `${model.geometry ?? "bundled"}-${precision}`);
       mkdirSync(layout, { recursive: true });
       const quantize = precision === "int8" ? ["--quantize", "int8"] : [];
-      execFileSync(process.execPath, [cli, "export", path, layout, "--layout", "sherpa", ...quantize], { stdio: "ignore" });
+      execFileSync(process.execPath, [cli, "export", path, layout, "--layout", "sherpa", ...quantize], {
+        stdio: "ignore",
+      });
       log(`offline: ${model.name}, ${precision}`);
       try {
         const found = await compare([path, precision, model.head], [layout, model.head]);
-        results.offline.push({ model: model.name, precision, ...found, oursRtfx: (audioSec * 1000) / found.oursMs, peerRtfx: (audioSec * 1000) / found.peerMs });
+        results.offline.push({
+          model: model.name,
+          precision,
+          ...found,
+          oursRtfx: (audioSec * 1000) / found.oursMs,
+          peerRtfx: (audioSec * 1000) / found.peerMs,
+        });
       } catch (error) {
         results.notMeasured.push(`${model.name}, ${precision}: ${error.message}`);
       }
@@ -109,7 +136,12 @@ try {
     const path = join(folder, "hybrid.nemo");
     await makeCheckpoint("fastconformer-hybrid-large-streaming", path);
     const found = measureExport(path, join(folder, "hybrid-out"));
-    results.export = { ...found, nemo: NEMO_EXPORT, ratio: NEMO_EXPORT.wallSec / found.wallSec, weightsBytes: 459_010_116 };
+    results.export = {
+      ...found,
+      nemo: NEMO_EXPORT,
+      ratio: NEMO_EXPORT.wallSec / found.wallSec,
+      weightsBytes: 459_010_116,
+    };
   }
 } finally {
   rmSync(folder, { recursive: true, force: true });
@@ -120,7 +152,10 @@ const table = [
   "",
   "| offline | weights | ratio to sherpa-onnx | ours, × real time | sherpa-onnx, × real time |",
   "|---|---|---|---|---|",
-  ...results.offline.map((r) => `| ${r.model} | ${r.precision} | ${r.ratio.toFixed(2)} (least ${r.minRatio.toFixed(2)}) | ${r.oursRtfx.toFixed(0)} | ${r.peerRtfx.toFixed(0)} |`),
+  ...results.offline.map(
+    (r) =>
+      `| ${r.model} | ${r.precision} | ${r.ratio.toFixed(2)} (least ${r.minRatio.toFixed(2)}) | ${r.oursRtfx.toFixed(0)} | ${r.peerRtfx.toFixed(0)} |`,
+  ),
 ];
 if (results.export) {
   const e = results.export;

@@ -4,10 +4,13 @@ import { SpeechError } from "../errors.ts";
 /** Version of the exported folder's form; a reader refuses what it does not know. */
 export const MANIFEST_SCHEMA = "nemo-stt/model/1";
 
-/** Names of files in an exported folder. */
+/** Everything about the model that is no weight and no vocabulary. */
 export const MANIFEST_NAME = "manifest.json";
+/** `piece id` a line, as sherpa-onnx and others read it. */
 export const TOKENS_NAME = "tokens.txt";
+/** The tokenizer without loss. */
 export const TOKENIZER_NAME = "tokenizer.txt";
+/** The checkpoint's own analysis window and mel filterbank. */
 export const FEATURES_NAME = "features.safetensors";
 
 /** `manifest.json`: everything about an exported model that is not a weight or a vocabulary. */

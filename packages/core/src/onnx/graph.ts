@@ -19,6 +19,7 @@ export type AttributeInput = number | string | readonly number[] | Attribute;
 /** A float attribute. */
 export const float = (value: number): Attribute => ({ kind: "float", value });
 
+/** One operator of a graph. */
 export interface GraphNode {
   readonly opType: string;
   /** Empty for ONNX's own operators. */
