@@ -5,9 +5,13 @@ import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 import {
   type AcousticModel,
+  addErrors,
+  compareWords,
   decodeRows,
   type Encoded,
+  errorRate,
   foreignGraphs,
+  NO_ERRORS,
   type Recognizer,
   subsamplingFactor,
 } from "@nemo-stt/core";
@@ -101,6 +105,21 @@ const hasSherpa = existsSync(new URL(`node_modules/sherpa-onnx-${platform}`, roo
 describe.skipIf(!hasSherpa)("the unmodified sherpa-onnx-node", () => {
   test("writes our texts with the bundled model, CTC and RNNT", async () => {
     await expectSameTexts(await exported(bundled, "sherpa"), recordings);
+  });
+
+  test("writes nearly our texts with its own features", async () => {
+    const files = await exported(bundled, "sherpa");
+    const folder = await sherpaFolder(files);
+    await using ours = await openForeign(files);
+    for (const [head, kind] of [
+      ["ctc", "ctc"],
+      ["transducer", "rnnt"],
+    ] as const) {
+      const expected = await ours.transcribe(recordings.map(readPcm16), { head });
+      const found = await sherpaTexts(folder, kind, recordings, ours.spec.features.numMels);
+      const errors = expected.map(({ text }, i) => compareWords(text, found[i], "none"));
+      expect(errorRate(errors.reduce(addErrors, NO_ERRORS))).toBeLessThan(0.2);
+    }
   });
 
   test("writes our texts with a TDT model", async () => {
