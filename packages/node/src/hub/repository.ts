@@ -10,9 +10,9 @@ export interface RemoteCheckpoint extends RemoteFile {
   readonly commit: string;
 }
 
-/** Repositories of models have tens of files; a listing without end is not read to it. */
-const MAX_FILES = 10_000;
-/** A page of a listing has a thousand entries of some 300 bytes. */
+/** Repositories of models have tens of files and a page of the listing a thousand; one without end is not read to it. */
+const MAX_ANSWERS = 20;
+/** A page of a listing has some 300 bytes for each entry. */
 const MAX_ANSWER_BYTES = 16 << 20;
 
 /**
@@ -38,7 +38,6 @@ export async function findCheckpoint(access: HubAccess): Promise<RemoteCheckpoin
     const files = [];
     for await (const entry of listFiles({ ...common, revision: commit, recursive: true })) {
       if (entry.type === "file") files.push(entry);
-      if (files.length > MAX_FILES) throw new Error(`more than ${MAX_FILES} files`);
     }
     const file = chooseCheckpoint(access.hubName, files);
     if (!file)
@@ -95,8 +94,10 @@ async function asking<T>(access: HubAccess, ask: () => Promise<T>): Promise<T> {
 
 /** `fetch` for the client: with our token, time-outs and repetitions, and with bodies of bounded size. */
 function clientFetch(access: HubAccess): typeof fetch {
-  return (input, init) =>
-    retrying(access, async (): Promise<Attempt<Response>> => {
+  let numAnswers = 0;
+  return async (input, init) => {
+    if (++numAnswers > MAX_ANSWERS) throw tooLong(access, `${MAX_ANSWERS} pages`);
+    return retrying(access, async (): Promise<Attempt<Response>> => {
       const url = String(input);
       const opened = await openAnswer(access, url, init);
       if (!("value" in opened)) return opened;
@@ -104,7 +105,7 @@ function clientFetch(access: HubAccess): typeof fetch {
       // The client asks for one byte of a file to read the headers; a server without ranges would send all of it.
       const isProbe = new Headers(init?.headers).has("range");
       try {
-        const body = isProbe ? null : await wholeOf(pieces());
+        const body = isProbe ? null : await wholeOf(access, pieces());
         return { value: new Response(body, { status: response.status, headers: response.headers }) };
       } catch (error) {
         if (isSpeechError(error)) throw error;
@@ -113,19 +114,22 @@ function clientFetch(access: HubAccess): typeof fetch {
         close();
       }
     });
+  };
 }
 
-async function wholeOf(pieces: AsyncIterable<Uint8Array>): Promise<Uint8Array<ArrayBuffer>> {
+function tooLong({ endpoint, hubName }: HubAccess, most: string): SpeechError {
+  return new SpeechError(
+    "LIMIT_EXCEEDED",
+    `${endpoint}: expected at most ${most} about ${hubName}, got more. Check HF_ENDPOINT.`,
+  );
+}
+
+async function wholeOf(access: HubAccess, pieces: AsyncIterable<Uint8Array>): Promise<Uint8Array<ArrayBuffer>> {
   const parts: Uint8Array[] = [];
   let numBytes = 0;
   for await (const piece of pieces) {
     numBytes += piece.byteLength;
-    if (numBytes > MAX_ANSWER_BYTES) {
-      throw new SpeechError(
-        "LIMIT_EXCEEDED",
-        `hub: expected an answer of at most ${MAX_ANSWER_BYTES} bytes, got more. Check HF_ENDPOINT.`,
-      );
-    }
+    if (numBytes > MAX_ANSWER_BYTES) throw tooLong(access, `${MAX_ANSWER_BYTES} bytes`);
     parts.push(piece);
   }
   return Buffer.concat(parts);
