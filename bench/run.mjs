@@ -1,7 +1,9 @@
 // The benchmark: ours and sherpa-onnx on the same weights, in turn, on one core each, ratios first.
-//   npm run bench -- [--json FILE] [--passes N] [--only NAME]
+//   npm run bench -- [--json FILE] [--passes N] [--only NAME] [--nemo-exports DIR]
+// Without more, sherpa-onnx runs our own export of the weights (layout sherpa). Its users run graphs that NeMo exported and
+// the usual dynamic quantisation made small: --nemo-exports names a folder of such files (bench/nemo-exports.py).
 import { execFileSync, fork } from "node:child_process";
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { cpus, tmpdir } from "node:os";
 import { join } from "node:path";
 import { BUNDLED_MODELS } from "@nemo-stt/node";
@@ -14,6 +16,7 @@ const flag = (name, fallback) => {
 };
 const numPasses = Number(flag("passes", 7));
 const only = flag("only");
+const nemoExports = flag("nemo-exports");
 const folder = mkdtempSync(join(tmpdir(), "nemo-stt-bench-"));
 process.env.NEMO_STT_CACHE = join(folder, "cache");
 const cli = join(import.meta.dirname, "..", "packages", "cli", "dist", "bin.js");
@@ -23,7 +26,7 @@ const log = (text) => process.stderr.write(`${text}\n`);
 const NEMO_EXPORT = { wallSec: 22, peakBytes: 2.6e9 };
 
 const MODELS = [
-  { name: "114 M FastConformer CTC", geometry: "fastconformer-ctc-large", head: "ctc" },
+  { name: "114 M FastConformer, CTC head", geometry: "fastconformer-hybrid-large-streaming", head: "ctc" },
   { name: "small Conformer CTC (13 M)", geometry: "conformer-ctc-small", head: "ctc" },
   { name: "bundled RNNT (10 M)", path: BUNDLED_MODELS.speech, head: "transducer" },
 ].filter(({ name }) => !only || name.includes(only));
@@ -104,33 +107,41 @@ const results = {
   offline: [],
   notMeasured: [],
 };
-try {
-  for (const model of MODELS) {
-    const path = model.path ?? join(folder, `${model.geometry}.nemo`);
-    if (model.geometry) await makeCheckpoint(model.geometry, path);
-    for (const precision of ["float32", "int8"]) {
-      const layout = join(folder, `${model.geometry ?? "bundled"}-${precision}`);
-      mkdirSync(layout, { recursive: true });
-      const quantize = precision === "int8" ? ["--quantize", "int8"] : [];
-      execFileSync(process.execPath, [cli, "export", path, layout, "--layout", "sherpa", ...quantize], {
-        stdio: "ignore",
-      });
-      log(`offline: ${model.name}, ${precision}`);
-      try {
-        const found = await compare([path, precision, model.head], [layout, model.head]);
-        results.offline.push({
-          model: model.name,
-          precision,
-          ...found,
-          oursRtfx: (audioSec * 1000) / found.oursMs,
-          peerRtfx: (audioSec * 1000) / found.peerMs,
-        });
-      } catch (error) {
-        results.notMeasured.push(`${model.name}, ${precision}: ${error.message}`);
-      }
-      rmSync(layout, { recursive: true, force: true });
+/** A model at both precisions, beside every graph that its peer can be given. */
+async function measureOffline(model) {
+  const given = nemoExports && model.geometry && join(nemoExports, `${model.geometry}.nemo`);
+  const isGiven = given && existsSync(given);
+  const path = model.path ?? (isGiven ? given : join(folder, `${model.geometry}.nemo`));
+  if (model.geometry && !isGiven) await makeCheckpoint(model.geometry, path);
+  for (const precision of ["float32", "int8"]) {
+    const own = join(folder, `${model.geometry ?? "bundled"}-${precision}`);
+    const quantize = precision === "int8" ? ["--quantize", "int8"] : [];
+    execFileSync(process.execPath, [cli, "export", path, own, "--layout", "sherpa", ...quantize], { stdio: "ignore" });
+    const peers = isGiven ? [{ graph: "NeMo's export", at: join(nemoExports, model.geometry, precision) }] : [];
+    for (const { graph, at } of [...peers, { graph: "our export", at: own }]) {
+      log(`offline: ${model.name}, ${precision}, ${graph} in sherpa-onnx`);
+      await measurePair(
+        { model: model.name, precision, peerGraph: graph },
+        [path, precision, model.head],
+        [at, model.head],
+      );
     }
+    rmSync(own, { recursive: true, force: true });
   }
+}
+
+async function measurePair(row, ours, peer) {
+  try {
+    const found = await compare(ours, peer);
+    const rtfx = (ms) => (audioSec * 1000) / ms;
+    results.offline.push({ ...row, ...found, oursRtfx: rtfx(found.oursMs), peerRtfx: rtfx(found.peerMs) });
+  } catch (error) {
+    results.notMeasured.push(`${row.model}, ${row.precision}, ${row.peerGraph}: ${error.message}`);
+  }
+}
+
+try {
+  for (const model of MODELS) await measureOffline(model);
   if (!only) {
     log("export: 114 M hybrid");
     const path = join(folder, "hybrid.nemo");
@@ -150,11 +161,11 @@ try {
 const table = [
   `${results.cpu}, ${results.numCores} cores, Node ${results.node}; ${audioSec.toFixed(0)} s of sound, one thread each, median of ${numPasses} passes in turn`,
   "",
-  "| offline | weights | ratio to sherpa-onnx | ours, × real time | sherpa-onnx, × real time |",
-  "|---|---|---|---|---|",
+  "| offline | weights | sherpa-onnx runs | ratio | ours, × real time | sherpa-onnx, × real time |",
+  "|---|---|---|---|---|---|",
   ...results.offline.map(
     (r) =>
-      `| ${r.model} | ${r.precision} | ${r.ratio.toFixed(2)} (least ${r.minRatio.toFixed(2)}) | ${r.oursRtfx.toFixed(0)} | ${r.peerRtfx.toFixed(0)} |`,
+      `| ${r.model} | ${r.precision} | ${r.peerGraph} | ${r.ratio.toFixed(2)} (least ${r.minRatio.toFixed(2)}) | ${r.oursRtfx.toFixed(0)} | ${r.peerRtfx.toFixed(0)} |`,
   ),
 ];
 if (results.export) {
@@ -165,6 +176,11 @@ if (results.export) {
     "|---|---|---|---|",
     `| wall time | ${e.wallSec.toFixed(2)} s | ${e.nemo.wallSec} s | ${e.ratio.toFixed(0)} × |`,
     `| peak resident memory | ${(e.peakBytes / 1e6).toFixed(0)} MB (${((e.peakBytes - e.nodeBytes) / 1e6).toFixed(0)} MB above Node's own ${(e.nodeBytes / 1e6).toFixed(0)} MB; weights ${(e.weightsBytes / 1e6).toFixed(0)} MB) | ${(e.nemo.peakBytes / 1e6).toFixed(0)} MB | ${(e.nemo.peakBytes / e.peakBytes).toFixed(0)} × |`,
+  );
+}
+if (!nemoExports) {
+  results.notMeasured.push(
+    "sherpa-onnx on graphs that NeMo exported, which is what its users run: needs NeMo once (bench/nemo-exports.py), then --nemo-exports DIR",
   );
 }
 for (const reason of results.notMeasured) table.push("", `Not measured: ${reason}`);
