@@ -1,4 +1,5 @@
-import { SingleBar } from "cli-progress";
+import { createRequire } from "node:module";
+import type CliProgress from "cli-progress";
 
 /** Where a command writes: results to `out`, everything else to `err`. */
 export interface Console {
@@ -18,26 +19,41 @@ export interface Progress {
 }
 
 /** The console of a process. */
-export function processConsole(options: { quiet?: boolean } = {}): Console {
+export function processConsole(): Console {
+  let bar: CliProgress.SingleBar | undefined;
+  // What is written while a bar stands there takes its line; the bar draws itself again below.
+  const clear = () => {
+    if (bar?.isActive) process.stderr.write("\r\x1b[K");
+  };
   return {
-    out: (text) => void process.stdout.write(`${text}\n`),
-    err: (text) => {
-      if (!options.quiet) process.stderr.write(`${text}\n`);
+    out(text) {
+      clear();
+      process.stdout.write(`${text}\n`);
     },
-    progress: (label, total) =>
-      options.quiet || !process.stderr.isTTY ? silentProgress : terminalProgress(label, total),
+    err(text) {
+      clear();
+      process.stderr.write(`${text}\n`);
+    },
+    progress(label, total) {
+      if (!process.stderr.isTTY) return { update: () => {}, stop: () => {} };
+      const shown = startBar(label, total);
+      bar = shown;
+      return { update: (done) => shown.update(Math.min(done, total)), stop: () => shown.stop() };
+    },
   };
 }
 
-const silentProgress: Progress = { update: () => {}, stop: () => {} };
-
-function terminalProgress(label: string, total: number): Progress {
+/** Loaded when a bar is shown: most commands show none, and loading takes as long as `--help`. */
+function startBar(label: string, total: number): CliProgress.SingleBar {
+  const { SingleBar } = createRequire(import.meta.url)("cli-progress") as typeof CliProgress;
   const bar = new SingleBar({
     format: `${label} {bar} {percentage} %`,
     stream: process.stderr,
     clearOnComplete: true,
-    hideCursor: true,
+    // Ctrl-C ends the process at once, by the signal; the bar's own handler would only take the bar away.
+    gracefulExit: false,
+    hideCursor: false,
   });
   bar.start(total, 0);
-  return { update: (done) => bar.update(Math.min(done, total)), stop: () => bar.stop() };
+  return bar;
 }

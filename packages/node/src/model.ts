@@ -68,19 +68,32 @@ export async function loadModel(
 /** A checkpoint or a folder of ours, before any graph is loaded: also for classifiers. */
 export async function openModel(model: string, options: LoadModelOptions = {}): Promise<ModelPackage> {
   const path = await locateModel(model);
-  if (extname(path) === ".onnx") return openModelFolder(diskFolder(dirname(path)));
-  if (await exists(join(path, MANIFEST_NAME))) return openModelFolder(diskFolder(path));
-  return openExported(path, options);
+  const isGraph = extname(path) === ".onnx";
+  const folder = isGraph ? dirname(path) : path;
+  if (!(await exists(join(folder, MANIFEST_NAME)))) return openExported(path, options);
+  const opened = await openModelFolder(diskFolder(folder));
+  if (isGraph) checkIsOfFolder(path, opened);
+  return opened;
+}
+
+/** A graph that lies beside another model's description must not be taken for that model. */
+function checkIsOfFolder(path: string, { graphs }: ModelPackage): void {
+  const names = Object.values(graphs).map((graph) => basename("path" in graph ? graph.path : ""));
+  if (names.includes(basename(path))) return;
+  throw new SpeechError(
+    "NOT_FOUND",
+    `${path}: expected a graph that ${MANIFEST_NAME} beside it names (${names.join(", ")}), got another. Export each model to a folder of its own.`,
+  );
 }
 
 /** The files of a model that another runtime's tools exported; undefined for checkpoints and for folders of ours. */
 async function foreignGraphFiles(path: string): Promise<ForeignModel | undefined> {
   const isGraph = extname(path) === ".onnx";
   const folder = isGraph ? dirname(path) : path;
-  if (!isGraph && (await stat(path)).isFile()) return undefined;
+  if (!isGraph && !(await stat(path)).isDirectory()) return undefined;
   const isOther = await Promise.all([MANIFEST_NAME, "model_weights.ckpt"].map((name) => exists(join(folder, name))));
   if (isOther.includes(true)) return undefined;
-  return { folder: diskFolder(folder), names: await readdir(folder), graph: isGraph ? basename(path) : undefined };
+  return { folder: diskFolder(folder), names: await namesIn(folder), graph: isGraph ? basename(path) : undefined };
 }
 
 /** Exports a `.nemo` into the cache, unless it is there by its content, and opens the exported folder. */
@@ -112,7 +125,14 @@ export async function withRawCheckpoint<T>(model: string, use: (checkpoint: Chec
   const spill = fileSpill();
   const closers: (() => Promise<void>)[] = [() => spill.close()];
   try {
-    if ((await stat(path)).isDirectory()) {
+    const isFolder = (await stat(path)).isDirectory();
+    if (isExported(isFolder ? await namesIn(path) : [path])) {
+      throw new SpeechError(
+        "FORMAT_UNSUPPORTED",
+        `${model}: expected a checkpoint, got a model that is exported already. Give the .nemo file that it was made from.`,
+      );
+    }
+    if (isFolder) {
       const folder = await openFolderSources(path);
       closers.push(() => folder.close());
       return await use(await openDirectory(folder.files, path));
@@ -123,6 +143,19 @@ export async function withRawCheckpoint<T>(model: string, use: (checkpoint: Chec
   } finally {
     await Promise.all(closers.map((close) => close()));
   }
+}
+
+const isExported = (names: readonly string[]): boolean =>
+  names.some((name) => extname(name) === ".onnx") && !names.includes("model_weights.ckpt");
+
+async function namesIn(folder: string): Promise<string[]> {
+  return readdir(folder).catch((cause: Error) => {
+    throw new SpeechError(
+      "NOT_FOUND",
+      `${folder}: expected a readable folder, got ${cause.message}. Check its permissions.`,
+      { cause },
+    );
+  });
 }
 
 /**

@@ -1,30 +1,30 @@
-import { pullModel } from "@nemo-stt/node";
 import type { Command } from "commander";
 import type { Console } from "../console.ts";
+
+/** The options of `nemo-stt pull`. */
+export interface PullFlags {
+  readonly revision?: string;
+  readonly json?: boolean;
+}
 
 /** `nemo-stt pull nvidia/NAME`. */
 export function registerPull(program: Command, console: Console): void {
   program
     .command("pull")
-    .description(
-      "Download a model from the hub (HF_ENDPOINT, HF_HOME and HF_TOKEN are honoured); interrupted downloads go on.",
-    )
+    .description("Download a model from the hub; an interrupted download goes on where it ended.")
     .argument("<name>", "hub name such as nvidia/parakeet-tdt_ctc-110m")
     .option("--revision <revision>", "branch, tag or commit")
     .option("--json", "the result as JSON")
-    .action(async (name: string, options: { revision?: string; json?: boolean }) => {
-      let bar: ReturnType<Console["progress"]> | undefined;
-      try {
-        const pulled = await pullModel(name, {
-          revision: options.revision,
-          onProgress: ({ doneBytes, totalBytes }) => {
-            bar ??= console.progress(`pull ${name}`, totalBytes);
-            bar.update(doneBytes);
-          },
-        });
-        console.out(options.json ? JSON.stringify(pulled) : pulled.path);
-      } finally {
-        bar?.stop();
-      }
+    .addHelpText(
+      "after",
+      `
+The environment is the hub's own: HF_ENDPOINT (address), HF_HOME (where downloads are kept), HF_TOKEN.
+
+Example:
+  nemo-stt pull nvidia/parakeet-tdt_ctc-110m && nemo-stt transcribe -m nvidia/parakeet-tdt_ctc-110m talk.wav`,
+    )
+    .action(async (name: string, flags: PullFlags) => {
+      const { pull } = await import("../actions/pull.ts");
+      await pull(name, flags, console);
     });
 }

@@ -1,0 +1,145 @@
+import { existsSync } from "node:fs";
+import { readdir, readFile } from "node:fs/promises";
+import { basename, dirname, join } from "node:path";
+import {
+  type Check,
+  openAcousticModel,
+  openSafetensors,
+  type Reference,
+  SpeechError,
+  type Tensor,
+  verifyModel,
+} from "@nemo-stt/core";
+import { BUNDLED_MODELS, nodeRuntime, openFileSource, openModel } from "@nemo-stt/node";
+import type { VerifyFlags } from "../commands/verify.ts";
+import type { Console } from "../console.ts";
+import { Failed } from "../failures.ts";
+import { notFound, readWaveform } from "./recordings.ts";
+
+/** A model and what was computed from it. */
+interface Fixture {
+  readonly model: string;
+  readonly reference: string;
+}
+
+/** Compares models with references, stage by stage. */
+export async function verify(
+  model: string,
+  reference: string | undefined,
+  flags: VerifyFlags,
+  console: Console,
+): Promise<void> {
+  const fixtures = flags.all ? await fixturesIn(model) : [{ model, reference: reference ?? dirname(model) }];
+  let numFailed = 0;
+  for (const fixture of fixtures) numFailed += await verifyFixture(fixture, flags, console);
+  if (numFailed > 0) throw new Failed(`${numFailed} comparisons do not hold.`);
+  console.err(`${fixtures.length === 1 ? "1 fixture" : `${fixtures.length} fixtures`}, all comparisons hold.`);
+}
+
+async function fixturesIn(folder: string): Promise<Fixture[]> {
+  const found: Fixture[] = [];
+  const names = await readdir(folder).catch((cause: unknown) => {
+    throw notFound(folder, "a folder of fixtures", cause);
+  });
+  for (const name of names.sort()) {
+    const reference = join(folder, name);
+    if (!existsSync(join(reference, "reference.json"))) continue;
+    const own = join(reference, "model.nemo");
+    // The bundled voice activity detector is a fixture without a copy of its checkpoint.
+    if (existsSync(own)) found.push({ model: own, reference });
+    else if (name === "vad-frame-tiny") found.push({ model: BUNDLED_MODELS.vad, reference });
+  }
+  if (found.length > 0) return found;
+  throw new SpeechError(
+    "NOT_FOUND",
+    `${folder}: expected folders with model.nemo and reference.json, got none. Name a folder of fixtures.`,
+  );
+}
+
+async function verifyFixture(fixture: Fixture, flags: VerifyFlags, console: Console): Promise<number> {
+  const model = await openModel(fixture.model);
+  const warn = (text: string) => console.err(text);
+  const reference = await readReference(fixture.reference, flags.clips, model.spec.sampleRateHz, warn);
+  const acoustic = await openAcousticModel(model, nodeRuntime());
+  const checks: Check[] = [];
+  try {
+    for await (const check of verifyModel(model, acoustic, reference)) {
+      checks.push(check);
+      if (flags.json) console.out(JSON.stringify({ fixture: basename(fixture.reference), ...check }));
+    }
+  } finally {
+    await acoustic.close();
+  }
+  if (checks.length === 0) {
+    throw new SpeechError(
+      "VERIFY_FAILED",
+      `${fixture.reference}: expected something to compare with, got no tensor or text of a known name. Make the reference again.`,
+    );
+  }
+  if (!flags.json) console.out(report(basename(fixture.reference), checks));
+  return checks.filter((check) => !check.isOk).length;
+}
+
+async function readReference(
+  folder: string,
+  clips: string | undefined,
+  rateHz: number,
+  warn: (text: string) => void,
+): Promise<Reference> {
+  const facts = await readFacts(join(folder, "reference.json"));
+  const source = await openFileSource(join(folder, "reference.safetensors"));
+  const tensors = new Map<string, Tensor>();
+  try {
+    const file = await openSafetensors(source);
+    for (const name of file.tensors.keys()) tensors.set(name, await file.read(name));
+  } finally {
+    await source.close();
+  }
+  const where = clips ?? join(dirname(folder), "clips");
+  const waveforms: Float32Array[] = [];
+  for (const name of clipNames(facts)) waveforms.push(await readWaveform(join(where, name), rateHz, warn));
+  return { tensors, facts, waveforms };
+}
+
+async function readFacts(path: string): Promise<Record<string, unknown>> {
+  const text = await readFile(path, "utf8").catch((cause: unknown) => {
+    throw notFound(path, "a reference", cause);
+  });
+  try {
+    const facts: unknown = JSON.parse(text);
+    if (typeof facts === "object" && facts !== null) return facts as Record<string, unknown>;
+  } catch {
+    // Told below, together with JSON that is no object.
+  }
+  throw new SpeechError("FORMAT_INVALID", `${path}: expected a JSON object, got other text. Make the reference again.`);
+}
+
+/** The recordings that a reference was made from: `about.clips`, or the files of `clips`. */
+function clipNames(facts: Record<string, unknown>): string[] {
+  const about = facts.about as { clips?: unknown } | undefined;
+  const listed = about?.clips ?? facts.clips;
+  if (!Array.isArray(listed)) return [];
+  return listed.map((clip: unknown) =>
+    String(typeof clip === "object" && clip !== null && "file" in clip ? clip.file : clip),
+  );
+}
+
+/** One line a stage: the worst difference over all clips, its tolerance, and how many times smaller it is. */
+function report(name: string, checks: readonly Check[]): string {
+  const stages = new Map<string, Check[]>();
+  for (const check of checks) stages.set(check.stage, [...(stages.get(check.stage) ?? []), check]);
+  return [name, ...[...stages].flatMap(([stage, of]) => stageLines(stage, of))].join("\n");
+}
+
+function stageLines(stage: string, checks: readonly Check[]): string[] {
+  const failed = checks.filter((check) => !check.isOk);
+  const head = `  ${failed.length === 0 ? "ok  " : "FAIL"}  ${stage.padEnd(22)}${String(checks.length).padStart(3)} ×`;
+  const places = failed.map(
+    ({ where, detail, difference }) => `        ${where}: ${detail ?? difference?.toExponential(1)}`,
+  );
+  const { tolerance } = checks[0];
+  if (tolerance === undefined) return [`${head}  ${failed.length === 0 ? "identical" : "different"}`, ...places];
+  const worst = Math.max(...checks.map((check) => check.difference ?? 0));
+  const margin = worst > 0 ? `${(tolerance / worst).toFixed(worst > tolerance ? 3 : 0)} ×` : "exact";
+  return [`${head}  ${worst.toExponential(1)}  tolerance ${tolerance.toExponential(0)}  margin ${margin}`, ...places];
+}
