@@ -1,18 +1,23 @@
 /** Applies a discrete cosine transform to one frame: `coefficients[c] = sum over m of matrix[c, m] * mels[m]`. */
 export type CosineTransform = (mels: ArrayLike<number>, coefficients: Float64Array) => void;
 
-/** torchaudio's `create_dct`: type II, rounded to float32, `[coefficient, mel]`. */
+/**
+ * torchaudio's `create_dct`: type II, `[coefficient, mel]`. It computes in float32, the angles included, which puts the
+ * factors off by up to 1e-5: checkpoints carry them so.
+ */
 export function createCosineTransform(
   numCoefficients: number,
   numMels: number,
   norm: "ortho" | "none",
 ): CosineTransform {
+  const { fround } = Math;
+  const turn = fround(Math.PI / numMels);
   const matrix = new Float64Array(numCoefficients * numMels);
   for (let c = 0; c < numCoefficients; c++) {
-    const ortho = Math.sqrt((c === 0 ? 1 : 2) / numMels);
     for (let m = 0; m < numMels; m++) {
-      const value = Math.cos((Math.PI / numMels) * (m + 0.5) * c);
-      matrix[c * numMels + m] = Math.fround(value * (norm === "ortho" ? ortho : 2));
+      const value = fround(Math.cos(fround(fround(turn * (m + 0.5)) * c)));
+      const first = c === 0 && norm === "ortho" ? fround(value * fround(1 / Math.sqrt(2))) : value;
+      matrix[c * numMels + m] = fround(first * (norm === "ortho" ? fround(Math.sqrt(2 / numMels)) : 2));
     }
   }
   return (mels, coefficients) => {

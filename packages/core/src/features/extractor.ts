@@ -1,7 +1,14 @@
 import type { FeatureSpec } from "../config/spec.ts";
 import { createCosineTransform, limitDynamicRange } from "./cepstrum.ts";
 import { createFramer, type FrameSink } from "./framer.ts";
-import { computedFrames, type FrameCounts, type FrameGeometry, frameCounts, frameGeometry } from "./geometry.ts";
+import {
+  columns,
+  computedFrames,
+  type FrameCounts,
+  type FrameGeometry,
+  frameCounts,
+  frameGeometry,
+} from "./geometry.ts";
 import { createMelKernel, type FeatureTensors, type MelKernel } from "./kernel.ts";
 import { checkFeatureSpec } from "./limits.ts";
 import { frameNormalization, normalizeOverTime } from "./normalize.ts";
@@ -67,7 +74,8 @@ export function createFeatureExtractor(spec: FeatureSpec, tensors: FeatureTensor
     if (isDecibel) writeDecibelColumns(spec, mels, cut, total, target);
     else writeColumns(column, cut, target);
     const { validFrames } = counts;
-    normalizeOverTime(spec, { data: out, offset, stride: width, numRows: numMels, length: validFrames });
+    const own = columns(geometry, waveform.length);
+    normalizeOverTime(spec, { data: out, offset, stride: width, numRows: numMels, length: validFrames, width: own });
     // torchaudio's MFCC keeps what it computed beyond the length.
     for (let m = 0; m < numMels; m++) out.fill(spec.padValue, offset + m * width + total, offset + (m + 1) * width);
     return counts;

@@ -72,7 +72,8 @@ export function frameCounts(spec: FeatureSpec, geometry: FrameGeometry, numSampl
   }
 }
 
-function columns(geometry: FrameGeometry, numSamples: number): number {
+/** The columns of a recording's matrix before it is padded to a multiple. */
+export function columns(geometry: FrameGeometry, numSamples: number): number {
   const { fftSize, hopSamples, padSamples } = geometry;
   return Math.max(0, Math.floor((numSamples + 2 * padSamples - fftSize) / hopSamples) + 1);
 }
