@@ -1,10 +1,18 @@
 import { checkpointWeights, type Precision } from "../architectures/net.ts";
+import type { ByteSource } from "../bytes.ts";
 import type { Checkpoint } from "../checkpoint/checkpoint.ts";
 import { encodeSafetensors } from "../checkpoint/safetensors.ts";
 import type { ModelSpec } from "../config/spec.ts";
 import { readFeatureTensors } from "../features/checkpoint-tensors.ts";
 import type { Graph } from "../onnx/graph.ts";
-import { type ByteSink, placeWeights, writeModel, writeWeights } from "../onnx/write.ts";
+import {
+  type ByteSink,
+  bytesInCheckpoint,
+  type PlacedWeights,
+  placeWeights,
+  writeModel,
+  writeWeights,
+} from "../onnx/write.ts";
 import { float32, type Tensor } from "../tensor.ts";
 import { formatTokenizer, renderTokens } from "../tokenizer/text-format.ts";
 import type { Tokenizer } from "../tokenizer/tokenizer.ts";
@@ -23,6 +31,11 @@ import {
 export interface FolderSink {
   /** Opens a file for writing from its start. */
   create(name: string): Promise<ByteSink & { close(): Promise<void> }>;
+  /**
+   * Opens a file that begins with a copy of `source`, for writing behind it; undefined where the platform cannot copy
+   * faster than by reading and writing.
+   */
+  createCopy?(name: string, source: ByteSource): Promise<(ByteSink & { close(): Promise<void> }) | undefined>;
 }
 
 /** Options of an export. */
@@ -87,7 +100,7 @@ async function exportOwn(source: ExportSource, folder: FolderSink, options: Expo
     name,
     graph: graphs[role as keyof ModelGraphs] as Graph,
   }));
-  await writeGraphs(entries, folder, INLINE_LIMIT_BYTES, options);
+  await writeGraphs(entries, source, folder, INLINE_LIMIT_BYTES, options);
   const files: ExportedFile[] = [...entries, ...(await writeCompanions(source, folder))];
   const manifest = {
     schema: MANIFEST_SCHEMA,
@@ -145,29 +158,57 @@ async function exportForeign(
     stem: options.stem ?? "model",
   });
   const entries = [...graphs].map(([name, graph]) => ({ name, graph }));
-  await writeGraphs(entries, folder, PROTOBUF_LIMIT_BYTES, options);
+  await writeGraphs(entries, source, folder, PROTOBUF_LIMIT_BYTES, options);
   return [...entries, ...(await writeCompanions(source, folder))];
 }
 
 /** Writes graphs, with the weights inside while they are few and otherwise in one file that all graphs share. */
 async function writeGraphs(
   entries: readonly { name: string; graph: Graph }[],
+  { checkpoint }: ExportSource,
   folder: FolderSink,
   inlineLimitBytes: number,
   options: ExportOptions,
 ): Promise<void> {
-  const placed = placeWeights(
-    entries.map((entry) => entry.graph),
-    "weights.bin",
-  );
-  const progress = countProgress(placed.sizeBytes, options.onProgress);
-  const isInline = placed.sizeBytes <= inlineLimitBytes;
-  if (!isInline) await withFile(folder, "weights.bin", (sink) => writeWeights(placed, progress(sink)));
+  const graphs = entries.map((entry) => entry.graph);
+  const plain = placeWeights(graphs, WEIGHTS_NAME);
+  const progress = countProgress(plain.sizeBytes, options.onProgress);
+  const isInline = plain.sizeBytes <= inlineLimitBytes;
+  const placed = isInline ? plain : await writeWeightsFile(graphs, plain, checkpoint, folder, progress);
   for (const { name, graph } of entries) {
     await withFile(folder, name, (sink) =>
       isInline ? writeModel(graph, progress(sink)) : writeModel(graph, sink, placed.placements),
     );
   }
+}
+
+/** Beside the graphs, where the weights do not go into them. */
+const WEIGHTS_NAME = "weights.bin";
+
+/** From this share of a checkpoint on, copying all of it is cheaper than picking its tensors out. */
+const MIN_COPIED_SHARE = 0.9;
+
+/**
+ * Writes the weights of graphs that do not hold them. Tensors stay as a float32 checkpoint has them, so its copy is the
+ * weights' file: what was computed from tensors is written behind it.
+ */
+async function writeWeightsFile(
+  graphs: readonly Graph[],
+  plain: PlacedWeights,
+  { source, isUnpacked }: Checkpoint,
+  folder: FolderSink,
+  progress: (sink: ByteSink) => ByteSink,
+): Promise<PlacedWeights> {
+  const isWorthIt = !isUnpacked && bytesInCheckpoint(graphs) >= source.sizeBytes * MIN_COPIED_SHARE;
+  const copy = isWorthIt ? await folder.createCopy?.(WEIGHTS_NAME, source) : undefined;
+  const placed = copy ? placeWeights(graphs, WEIGHTS_NAME, source.sizeBytes) : plain;
+  const file = copy ?? (await folder.create(WEIGHTS_NAME));
+  try {
+    await writeWeights(placed, progress(file));
+  } finally {
+    await file.close();
+  }
+  return placed;
 }
 
 function countProgress(totalBytes: number, onProgress: ExportOptions["onProgress"]) {

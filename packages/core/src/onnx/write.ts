@@ -48,34 +48,51 @@ const DATA_TYPE: Record<TensorType, number> = {
   float16: 10,
 };
 
+/** Places for the large constants of some graphs, and what has to be written for them. */
+export interface PlacedWeights {
+  readonly placements: ReadonlyMap<string, Placement>;
+  /** What has to be written, in this order, from `startBytes` on. */
+  readonly initializers: readonly Initializer[];
+  readonly startBytes: number;
+  readonly sizeBytes: number;
+}
+
 /**
  * Gives every large constant of some graphs a place in one file; graphs that share a constant (by name) share its place.
+ * @param checkpointBytes where the file begins with a copy of the checkpoint: its size. Constants that stand in it
+ * unchanged have their place there already.
  */
-export function placeWeights(
-  graphs: readonly Graph[],
-  location: string,
-): { placements: ReadonlyMap<string, Placement>; initializers: readonly Initializer[]; sizeBytes: number } {
+export function placeWeights(graphs: readonly Graph[], location: string, checkpointBytes = 0): PlacedWeights {
   const placements = new Map<string, Placement>();
   const initializers: Initializer[] = [];
-  let end = 0;
+  let end = checkpointBytes;
   for (const graph of graphs) {
     for (const init of graph.initializers.values()) {
       if (init.sizeBytes < INLINE_BYTES || placements.has(init.name)) continue;
+      if (checkpointBytes > 0 && init.checkpointOffsetBytes !== undefined) {
+        placements.set(init.name, { location, offsetBytes: init.checkpointOffsetBytes });
+        continue;
+      }
       const offsetBytes = alignUp(end);
       placements.set(init.name, { location, offsetBytes });
       initializers.push(init);
       end = offsetBytes + init.sizeBytes;
     }
   }
-  return { placements, initializers, sizeBytes: end };
+  return { placements, initializers, startBytes: checkpointBytes, sizeBytes: end };
+}
+
+/** Bytes of large constants that stand unchanged in the checkpoint's own file. */
+export function bytesInCheckpoint(graphs: readonly Graph[]): number {
+  const known = new Map(graphs.flatMap((graph) => [...graph.initializers]));
+  let sum = 0;
+  for (const init of known.values()) if (init.checkpointOffsetBytes !== undefined) sum += init.sizeBytes;
+  return sum;
 }
 
 /** Writes the constants of `placeWeights`, one at a time, with the padding between them. */
-export async function writeWeights(
-  placed: { placements: ReadonlyMap<string, Placement>; initializers: readonly Initializer[] },
-  sink: ByteSink,
-): Promise<void> {
-  let position = 0;
+export async function writeWeights(placed: PlacedWeights, sink: ByteSink): Promise<void> {
+  let position = placed.startBytes;
   let upcoming = readAhead(placed.initializers[0]);
   for (const [i, init] of placed.initializers.entries()) {
     const { offsetBytes } = placed.placements.get(init.name) as Placement;
