@@ -131,7 +131,9 @@ function describeMfcc(block: ConfigBlock, table: TensorTable): FeatureSpec {
   return spec;
 }
 
-function describeTiming(block: ConfigBlock): Pick<FeatureSpec, "sampleRateHz" | "windowSamples" | "hopSamples"> {
+type Timing = Pick<FeatureSpec, "sampleRateHz" | "windowSamples" | "hopSamples" | "hopSec">;
+
+function describeTiming(block: ConfigBlock): Timing {
   const sampleRateHz = integerOr(block, "sample_rate", 16000, 1) ?? 16000;
   const samples = (sec: string, count: string, fallbackSec: number): number => {
     const seconds = numberOr(block, sec, fallbackSec);
@@ -141,10 +143,12 @@ function describeTiming(block: ConfigBlock): Pick<FeatureSpec, "sampleRateHz" | 
     if (value === undefined || value < 1) throw wrong(block, sec, "a positive time", rawValue(block, sec));
     return value;
   };
+  const hopSec = numberOr(block, "window_stride", 0.01);
   return {
     sampleRateHz,
     windowSamples: samples("window_size", "n_window_size", 0.02),
     hopSamples: samples("window_stride", "n_window_stride", 0.01),
+    ...(hopSec && !Number.isInteger(hopSec * sampleRateHz) ? { hopSec } : {}),
   };
 }
 

@@ -26,6 +26,8 @@ export interface FeatureSpec {
   readonly sampleRateHz: number;
   readonly windowSamples: number;
   readonly hopSamples: number;
+  /** `window_stride` where that is no whole number of samples: NeMo's timestamps count in it. */
+  readonly hopSec?: number;
   readonly window: "hann" | "hamming" | "blackman" | "bartlett" | "none";
   readonly fftSize: number;
   /** Coefficient of pre-emphasis; undefined for none. */

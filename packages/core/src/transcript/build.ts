@@ -1,4 +1,4 @@
-import { subsamplingFactor } from "../config/geometry.ts";
+import { nemoSubsamplingFactor, subsamplingFactor } from "../config/geometry.ts";
 import type { ModelSpec } from "../config/spec.ts";
 import { type Aggregation, aggregateConfidence } from "../decoding/confidence.ts";
 import type { Hypothesis } from "../decoding/hypothesis.ts";
@@ -26,7 +26,8 @@ export interface TranscriptOptions {
    * punctuation not counted, and do not overlap.
    *
    * `nemo`: what `model.transcribe(timestamps=True)` of NeMo 3.0.0 gives, its peculiarities included: CTC tokens one
-   * token late, punctuation without length, empty words. Where NeMo has none (aggregate tokenizers), the same rules.
+   * token late, punctuation without length, empty words, events among the tokens, a reduction inside the encoder not
+   * counted. Where NeMo has none (aggregate tokenizers), the same rules.
    */
   readonly timestamps: "steps" | "nemo";
   readonly durationSec: number;
@@ -35,30 +36,30 @@ export interface TranscriptOptions {
 /**
  * Makes a transcript of a hypothesis: text, tokens, words and segments with times and confidence.
  *
- * `<EOU>`, `<EOB>` and, where the checkpoint strips them, language tags are taken out and stand in `events`. A word's
- * confidence is that of its tokens by the checkpoint's aggregation, as NeMo's `word_confidence`.
+ * The text is the one that NeMo prints. `<EOU>`, `<EOB>` and, where the checkpoint strips them, language tags stand in
+ * `events` and, unless NeMo's times are asked for, not among tokens, words and segments. A word's confidence is that of
+ * its tokens by the checkpoint's aggregation, as NeMo's `word_confidence`.
  */
 export function buildTranscript(hypothesis: Hypothesis, tokenizer: Tokenizer, options: TranscriptOptions): Transcript {
   const { spec, head } = options;
   const { decoding } = spec;
   const rules = textRules(tokenizer, decoding, head);
   const { speech, events } = separateEvents(hypothesis, decoding, rules);
-  const timed = timing(spec);
-  const times =
-    options.timestamps === "nemo"
-      ? nemoTimes(speech, head, { ...rules, decoding })
-      : stepTimes(speech, rules, decoding);
+  const timed = timing(spec, options.timestamps);
+  const isNemo = options.timestamps === "nemo";
+  const shown = isNemo ? hypothesis : speech;
+  const times = isNemo ? nemoTimes(shown, head, { ...rules, decoding }) : stepTimes(shown, rules, decoding);
   const tokens = times.tokens.map((token, i) => ({
-    id: speech.tokens[i],
+    id: shown.tokens[i],
     ...timed(token),
-    ...confidenceOf(speech, [i], decoding.confidence.aggregation),
+    ...confidenceOf(shown, [i], decoding.confidence.aggregation),
   }));
   const words = times.words.map((word) => ({
     ...timed(word),
-    ...confidenceOf(speech, word.tokenIndices, decoding.confidence.aggregation),
+    ...confidenceOf(shown, word.tokenIndices, decoding.confidence.aggregation),
   }));
   return {
-    text: textOf(speech.tokens, rules),
+    text: textOf(hypothesis.tokens, rules),
     durationSec: options.durationSec,
     tokens,
     words,
@@ -79,9 +80,9 @@ interface Times {
   readonly segments: readonly Offsets[];
 }
 
-function nemoTimes(speech: Hypothesis, head: "ctc" | "transducer", rules: OffsetRules): Times {
-  const tokens = nemoTokenOffsets(speech, head, rules);
-  const words = nemoWordOffsets(speech.tokens, tokens, rules);
+function nemoTimes(hypothesis: Hypothesis, head: "ctc" | "transducer", rules: OffsetRules): Times {
+  const tokens = nemoTokenOffsets(hypothesis, head, rules);
+  const words = nemoWordOffsets(hypothesis.tokens, tokens, rules);
   return { tokens, words, segments: nemoSegmentOffsets(words, rules.decoding) };
 }
 
@@ -96,9 +97,13 @@ function stepTimes(speech: Hypothesis, rules: TextRules, decoding: ModelSpec["de
 }
 
 /** Adds seconds to steps, multiplied in NeMo's order so that they are equal to the last digit. */
-function timing({ encoder, features }: TranscriptOptions["spec"]): (offsets: Offsets) => TimedText {
-  const frameSec = features.hopSamples / features.sampleRateHz;
-  const factor = subsamplingFactor(encoder);
+function timing(
+  { encoder, features }: TranscriptOptions["spec"],
+  kind: TranscriptOptions["timestamps"],
+): (offsets: Offsets) => TimedText {
+  const realSec = features.hopSamples / features.sampleRateHz;
+  const frameSec = kind === "nemo" ? (features.hopSec ?? realSec) : realSec;
+  const factor = kind === "nemo" ? nemoSubsamplingFactor(encoder) : subsamplingFactor(encoder);
   return ({ text, startStep, endStep }) => ({
     text,
     startSec: startStep * frameSec * factor,

@@ -61,7 +61,7 @@ export interface Separated {
 export function separateEvents(hypothesis: Hypothesis, spec: TextSpec, rules: TextRules): Separated {
   const isEvent = hypothesis.tokens.map((token) => {
     const name = eventName(token, rules.tokenizer);
-    if (name === "") return false;
+    if (name.trim() === "") return false;
     return name === spec.eouString || name === spec.eobString || rules.stripTags?.(name) === "";
   });
   return {

@@ -11,6 +11,7 @@ export interface TimedText {
 
 /** The answer for one recording or channel. */
 export interface Transcript {
+  /** As NeMo prints it, `<EOU>` and `<EOB>` included. */
   readonly text: string;
   readonly durationSec: number;
   readonly tokens: readonly (TimedText & { readonly id: number })[];
@@ -18,6 +19,6 @@ export interface Transcript {
   readonly segments: readonly TimedText[];
   /** Which head gave the text. */
   readonly head: "ctc" | "transducer";
-  /** `<EOU>`, `<EOB>` and language tags taken out of the text, with their times. */
+  /** `<EOU>`, `<EOB>` and language tags that are stripped from the text, with their times. */
   readonly events?: readonly TimedText[];
 }

@@ -43,6 +43,8 @@ describe("describeFeatures", () => {
       windowSamples: 321,
       hopSamples: 100,
     });
+    expect(featuresOf({ ...MEL, sample_rate: 22050 })).toMatchObject({ hopSamples: 220, hopSec: 0.01 });
+    expect(featuresOf({ ...MEL, sample_rate: 44100 }).hopSec).toBeUndefined();
     expect(featuresOf({ ...MEL, sample_rate: 8000 })).toMatchObject({ windowSamples: 160, fftSize: 256, highHz: 4000 });
   });
 

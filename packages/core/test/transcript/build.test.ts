@@ -59,7 +59,7 @@ const BOTH = createTokenizer({
 function specWith(decoding: Partial<DecodingSpec> = {}): Pick<ModelSpec, "decoding" | "encoder" | "features"> {
   return {
     decoding: { ...DECODING, ...decoding },
-    encoder: { kind: "convasr", subsamplingFactor: 8 } as ModelSpec["encoder"],
+    encoder: { kind: "graph", subsamplingFactor: 8 } as ModelSpec["encoder"],
     features: { hopSamples: 160, sampleRateHz: 16_000 } as ModelSpec["features"],
   };
 }
@@ -152,22 +152,37 @@ describe("buildTranscript", () => {
     expect(shown(build({ segmentSeparators: [] }))).toEqual([["yes? hello yes he", 1, 23]]);
   });
 
-  test("takes ends of utterances out of the text and reports them", () => {
+  test("reports ends of utterances, which no word of ours and every text of NeMo's has", () => {
     const hypothesis = found(ENGLISH, [
       ["▁he", 3],
       ["llo", 4],
       ["<EOU>", 9],
     ]);
-    for (const timestamps of ["steps", "nemo"] as const) {
-      const options = { spec: specWith(), head: "transducer", timestamps, durationSec: 1 } as const;
-      const transcript = buildTranscript(hypothesis, ENGLISH, options);
-      expect(transcript.text).toBe("hello");
-      expect(transcript.tokens).toHaveLength(2);
-      expect(shown(transcript.words)).toEqual([["hello", 3, 5]]);
-      expect(transcript.events).toEqual([
-        { text: "<EOU>", startStep: 9, endStep: 10, startSec: 0.72, endSec: 0.8, confidence: 0.3 },
-      ]);
-    }
+    const build = (timestamps: "steps" | "nemo") =>
+      buildTranscript(hypothesis, ENGLISH, { spec: specWith(), head: "transducer", timestamps, durationSec: 1 });
+    const event = { text: "<EOU>", startStep: 9, endStep: 10, startSec: 0.72, endSec: 0.8, confidence: 0.3 };
+    expect(build("steps")).toMatchObject({ text: "hello<EOU>", events: [event] });
+    expect(build("steps").tokens).toHaveLength(2);
+    expect(shown(build("steps").words)).toEqual([["hello", 3, 5]]);
+    expect(build("nemo")).toMatchObject({ text: "hello<EOU>", events: [event] });
+    expect(build("nemo").tokens).toHaveLength(3);
+    expect(shown(build("nemo").words)).toEqual([["hello<EOU>", 3, 10]]);
+  });
+
+  test("counts NeMo's times in `window_stride` and forgets a reduction, real times in samples", () => {
+    const encoder = { kind: "conformer", subsampling: { kind: "striding", factor: 4 }, reduction: { factor: 2 } };
+    const features = { hopSamples: 220, hopSec: 0.01, sampleRateHz: 22_050 };
+    const spec = { ...specWith(), encoder, features } as ReturnType<typeof specWith>;
+    const startOf = (timestamps: "steps" | "nemo", given = spec) =>
+      buildTranscript(found(ENGLISH, [["▁he", 100]]), ENGLISH, {
+        ...{ spec: given, head: "transducer", timestamps, durationSec: 9 },
+      }).words[0].startSec;
+    expect(startOf("nemo")).toBe(4);
+    expect(startOf("steps")).toBeCloseTo((100 * 8 * 220) / 22_050, 12);
+    const blocks = [{ stride: 2, strideLast: false, repeat: 3 }, { stride: 1 }];
+    const convolutions = { ...specWith(), encoder: { kind: "convasr", subsamplingFactor: 8, blocks } };
+    expect(startOf("nemo", convolutions as unknown as typeof spec)).toBe(2);
+    expect(startOf("steps", convolutions as unknown as typeof spec)).toBe(8);
   });
 
   test("takes language tags out where the checkpoint strips them, as NeMo does for transducers", () => {
@@ -240,7 +255,10 @@ describe("buildTranscript", () => {
           });
           const spec = specWith({ stripLangTags, segmentGapThresholdSteps: 2 });
           const options = { spec, head: "transducer", timestamps: "steps", durationSec: 9 } as const;
-          const { text, words, segments } = buildTranscript(found(tokenizer, given), tokenizer, options);
+          const { words, segments } = buildTranscript(found(tokenizer, given), tokenizer, options);
+          const isEvent = (piece: string) => piece === "<EOU>" || (stripLangTags && piece === "▁<en-US>");
+          const spoken = given.filter(([piece]) => !isEvent(piece));
+          const { text } = buildTranscript(found(tokenizer, spoken), tokenizer, options);
           const joined = text.trim().replaceAll(/\s+/g, " ");
           expect(words.map((word) => word.text).join(" ")).toBe(joined);
           expect(segments.map((segment) => segment.text).join(" ")).toBe(joined);
