@@ -12,6 +12,8 @@ export interface WalkRules {
   readonly numOutputs: number;
   /** Undefined for no limit. */
   readonly maxSymbols: number | undefined;
+  /** TDT as NeMo's `strategy: greedy` walks it (see `moveSequentially`), not as its `greedy_batch`. */
+  readonly isSequential: boolean;
   readonly confidence: ConfidenceSpec | undefined;
   readonly stepConfidence: StepConfidence | undefined;
 }
@@ -43,14 +45,14 @@ export function takeBlock(cursor: Cursor, logits: Float32Array, start: number, r
     const label = argmax(logits, row, endOfTokens, "joint network");
     const duration =
       durations.length === 0 ? 0 : durations[argmax(logits, endOfTokens, row + numOutputs, "joint network")];
-    if (label !== blank) {
-      emit(cursor, label, duration, logits, row, rules);
-      advance(cursor, duration);
-      checkSymbols(cursor, rules);
-      break;
-    }
-    if (rules.confidence?.excludeBlank === false) addBlankConfidence(cursor, logits, row, rules);
-    advance(cursor, Math.max(1, duration));
+    const isBlank = label === blank;
+    if (!isBlank) emit(cursor, label, duration, logits, row, rules);
+    else if (rules.confidence?.excludeBlank === false) addBlankConfidence(cursor, logits, row, rules);
+    if (rules.isSequential) moveSequentially(cursor, isBlank, duration, rules);
+    else advance(cursor, isBlank ? Math.max(1, duration) : duration);
+    if (isBlank) continue;
+    checkSymbols(cursor, rules);
+    break;
   }
   state.skipSteps = Math.max(0, cursor.step - cursor.numSteps);
 }
@@ -60,6 +62,17 @@ function advance(cursor: Cursor, numSteps: number): void {
   cursor.step += numSteps;
   cursor.state.runSteps += numSteps;
   cursor.symbolsAtStep = 0;
+}
+
+/**
+ * NeMo's `GreedyTDTInfer` counts blanks and tokens that jump as symbols of a step too, and where the count reaches
+ * `maxSymbols` it goes on by one step more than the last of them says. A blank without duration is asked for again and
+ * again until then.
+ */
+function moveSequentially(cursor: Cursor, isBlank: boolean, duration: number, rules: WalkRules): void {
+  if (isBlank) cursor.symbolsAtStep++;
+  const isLast = cursor.symbolsAtStep === rules.maxSymbols || (isBlank && duration === 0);
+  advance(cursor, isLast ? duration + 1 : duration);
 }
 
 /** After the last symbol that a step may have, goes on to the next step. */

@@ -38,6 +38,8 @@ export interface TransducerOptions {
   readonly durations: readonly number[];
   /** Tokens at one step at most; undefined for no limit. */
   readonly maxSymbols: number | undefined;
+  /** The checkpoint's `decoding.strategy`: TDT models are walked differently by `greedy` and by `greedy_batch`. */
+  readonly strategy?: string;
   /** Computes the confidence of every token by this method; none without it. */
   readonly confidence?: ConfidenceSpec;
   /** How many steps one call of the joint network evaluates for a recording, at most. */
@@ -77,7 +79,7 @@ const MAX_BLOCK_ROWS = 32;
  * A step is evaluated until its best label is blank (or `maxSymbols` tokens were emitted), then the next one follows;
  * in TDT models the best duration says how far on, blanks advance by one at least. This is NeMo's label looping
  * (`rnnt_label_looping.py`, `tdt_label_looping.py`, 3.0.0; the TDT batch there mixes up durations of batch mates, so
- * a recording alone is the reference).
+ * a recording alone is the reference). TDT models that ask for `strategy: greedy` are walked as its `GreedyTDTInfer` does.
  *
  * The prediction network advances only where a token was emitted. Between two tokens its output is the same, so one
  * call of the joint network evaluates a block of steps ahead, for all recordings at once: up to the first token they
@@ -144,6 +146,7 @@ function createRules(networks: TransducerNetworks, options: TransducerOptions): 
     durations,
     numOutputs,
     maxSymbols,
+    isSequential: durations.length > 0 && options.strategy === "greedy",
     maxBlockSteps: options.maxBlockSteps ?? MAX_BLOCK_STEPS,
     maxBlockRows: options.maxBlockRows ?? MAX_BLOCK_ROWS,
     confidence,

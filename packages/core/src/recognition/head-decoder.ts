@@ -73,6 +73,7 @@ function transducerDecoder(model: AcousticModel, confidence: ConfidenceSpec): He
     blank: spec.vocabularySize,
     durations: spec.kind === "tdt" ? spec.durations : [],
     maxSymbols: spec.maxSymbols,
+    strategy: model.spec.decoding.strategy,
     confidence,
   });
   return {

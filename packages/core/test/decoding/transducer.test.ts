@@ -71,6 +71,34 @@ function decodePlainly(model: TableModel, rows: Float32Array, options: Transduce
   };
 }
 
+/** The loop of NeMo's `GreedyTDTInfer._greedy_decode`, repeated evaluations of a blank without duration included. */
+function decodeSequentially(model: TableModel, rows: Float32Array, maxSymbols: number) {
+  const { blank, durations } = model;
+  const found = { tokens: [] as number[], steps: [] as number[], durations: [] as number[] };
+  let history = nextHistory(1, blank);
+  for (let t = 0; t < rows.length / 2; ) {
+    const start = t;
+    let symbols = 0;
+    for (let isAsked = true; isAsked && symbols < maxSymbols; symbols++) {
+      const logits = tableLogits(model, rows[start * 2], history);
+      const ofTokens = logits.subarray(0, blank + 1);
+      const ofDurations = logits.subarray(blank + 1);
+      const best = ofTokens.indexOf(Math.max(...ofTokens));
+      const skip = durations[ofDurations.indexOf(Math.max(...ofDurations))];
+      if (best !== blank) {
+        found.tokens.push(best);
+        found.steps.push(start);
+        found.durations.push(skip);
+        history = nextHistory(history, best);
+      }
+      t += skip;
+      isAsked = skip === 0;
+    }
+    if (symbols === maxSymbols) t++;
+  }
+  return found;
+}
+
 const models = fc.record({
   seed: fc.nat(100_000),
   blank: fc.integer({ min: 1, max: 12 }),
@@ -117,6 +145,42 @@ describe("createTransducerDecoder", () => {
       ),
       { numRuns: 400, seed: 5 },
     );
+  });
+
+  test("walks TDT models that ask for `greedy` as NeMo's sequential loop, for any cut", async () => {
+    await fc.assert(
+      fc.asyncProperty(
+        models.filter((model) => model.durations.length > 0),
+        fc.array(fc.nat(9), { maxLength: 6 }),
+        fc.constantFrom(1, 3, 8),
+        async ({ maxSymbols, ...model }, sizes, maxBlockSteps) => {
+          const options = { ...model, maxSymbols, maxBlockSteps, strategy: "greedy" };
+          const decoder = createTransducerDecoder(tableNetworks(model).networks, options);
+          const numSteps = sizes.reduce((a, b) => a + b, 0);
+          const rows = tableRows(0, numSteps);
+          const state = decoder.createState();
+          let done = 0;
+          for (const size of sizes) {
+            await decoder.push([{ state, encoded: rows.subarray(done * 2), numSteps: size }]);
+            done += size;
+          }
+          expect(closeHypothesis(state.hypothesis)).toMatchObject(decodeSequentially(model, rows, maxSymbols));
+        },
+      ),
+      { numRuns: 300, seed: 6 },
+    );
+  });
+
+  test("goes on one step where a model without a limit emits a blank without duration, sequential or not", async () => {
+    const model = { seed: 1, blank: 5, durations: [0, 0], blankLead: 50 };
+    for (const strategy of ["greedy", "greedy_batch"]) {
+      const decoder = createTransducerDecoder(tableNetworks(model).networks, {
+        ...{ ...model, maxSymbols: undefined, strategy },
+      });
+      const state = decoder.createState();
+      await decoder.push([{ state, encoded: tableRows(0, 20), numSteps: 20 }]);
+      expect(state.hypothesis).toMatchObject({ tokens: [], numSteps: 20 });
+    }
   });
 
   test("goes on from a copy of a state as from the state itself", async () => {
