@@ -104,7 +104,8 @@ ${commands.map(({ name, description }) => `    '${name}:${description.replaceAll
 ${cases.join("\n")}
   esac
 }
-compdef _${identifier(program)} ${program}`;
+# Sourced it registers itself; found in fpath it is the function, and this is its first call.
+if [[ $funcstack[1] == _${program} ]]; then _${identifier(program)} "$@"; else compdef _${identifier(program)} ${program}; fi`;
 }
 
 function fishScript(program: string, commands: readonly CommandWords[]): string {

@@ -116,7 +116,7 @@ export function comparisonText({ kind, manifest, numRecordings, heads }: Precisi
   const count = ({ substitutions, deletions, insertions, numReference }: Total) =>
     `   ${substitutions + deletions + insertions} of ${numReference} words differ`;
   const lines = [
-    `Word error rate of ${kind} weights on ${numRecordings} recordings (${manifest}):`,
+    `Word error rate of ${kind} weights on ${numRecordings} recording${numRecordings === 1 ? "" : "s"} (${manifest}):`,
     columns(["head", "fp32", kind, `${kind} - fp32`]),
   ];
   for (const { head, fp32, small, smallAgainstFp32, differences } of heads) {
