@@ -1,6 +1,3 @@
-import { createRequire } from "node:module";
-import type CliProgress from "cli-progress";
-
 /** Where a command writes: results to `out`, everything else to `err`. */
 export interface Console {
   /** Results, and nothing else. */
@@ -18,42 +15,70 @@ export interface Progress {
   stop(): void;
 }
 
+/** The part of a process's standard stream that is used. */
+export interface OutputStream {
+  write(text: string): unknown;
+  readonly isTTY?: boolean;
+  readonly columns?: number;
+}
+
 /** The console of a process. */
-export function processConsole(): Console {
-  let bar: CliProgress.SingleBar | undefined;
-  // What is written while a bar stands there takes its line; the bar draws itself again below.
-  const clear = () => {
-    if (bar?.isActive) process.stderr.write("\r\x1b[K");
+export function processConsole(stdout: OutputStream = process.stdout, stderr: OutputStream = process.stderr): Console {
+  let bar: Bar | undefined;
+  // What is written while a bar stands there takes its line, and the bar stands below it again.
+  const write = (stream: OutputStream, text: string) => {
+    bar?.clear();
+    stream.write(`${text}\n`);
+    bar?.draw();
   };
   return {
-    out(text) {
-      clear();
-      process.stdout.write(`${text}\n`);
-    },
-    err(text) {
-      clear();
-      process.stderr.write(`${text}\n`);
-    },
+    out: (text) => write(stdout, text),
+    err: (text) => write(stderr, text),
     progress(label, total) {
-      if (!process.stderr.isTTY) return { update: () => {}, stop: () => {} };
-      const shown = startBar(label, total);
-      bar = shown;
-      return { update: (done) => shown.update(Math.min(done, total)), stop: () => shown.stop() };
+      if (!stderr.isTTY) return { update: () => {}, stop: () => {} };
+      const own = createBar(stderr, label, total);
+      bar = own;
+      own.draw();
+      return {
+        update: own.update,
+        stop() {
+          if (bar !== own) return;
+          own.clear();
+          bar = undefined;
+        },
+      };
     },
   };
 }
 
-/** Loaded when a bar is shown: most commands show none, and loading takes as long as `--help`. */
-function startBar(label: string, total: number): CliProgress.SingleBar {
-  const { SingleBar } = createRequire(import.meta.url)("cli-progress") as typeof CliProgress;
-  const bar = new SingleBar({
-    format: `${label} {bar} {percentage} %`,
-    stream: process.stderr,
-    clearOnComplete: true,
-    // Ctrl-C ends the process at once, by the signal; the bar's own handler would only take the bar away.
-    gracefulExit: false,
-    hideCursor: false,
-  });
-  bar.start(total, 0);
-  return bar;
+interface Bar {
+  update(done: number): void;
+  draw(): void;
+  clear(): void;
+}
+
+const BAR_WIDTH = 30;
+
+/**
+ * A bar on one line. It changes nothing of the terminal's state, so that a process may end at any moment: libraries for
+ * it hide the cursor, switch wrapping off or go back to where they began, over what was written since.
+ */
+function createBar(stream: OutputStream, label: string, total: number): Bar {
+  let percent = 0;
+  const draw = () => {
+    const filled = Math.floor((percent / 100) * BAR_WIDTH);
+    const line = `${label} [${"=".repeat(filled).padEnd(BAR_WIDTH)}] ${percent} %`;
+    // A line that wraps could not be taken away.
+    stream.write(`\r${line.slice(0, (stream.columns || 80) - 1)}\x1b[K`);
+  };
+  return {
+    draw,
+    update(done) {
+      const now = Math.min(100, Math.floor((100 * done) / total));
+      if (now === percent) return;
+      percent = now;
+      draw();
+    },
+    clear: () => void stream.write("\r\x1b[K"),
+  };
 }
