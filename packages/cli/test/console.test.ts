@@ -1,13 +1,13 @@
 import { describe, expect, test } from "vitest";
 import { processConsole } from "../src/index.ts";
 
-/** What a terminal of 60 columns shows after some bytes: `\r` goes to the line's start, `ESC [K` erases to its end. */
+/** What a terminal shows after some bytes: `\r` goes to the line's start, `ESC [K` erases to its end. */
 function screen(bytes: string): string[] {
   const rows = [""];
   let column = 0;
-  for (const [, eraser, char] of bytes.matchAll(/(\u001b\[K)|([^])/gu)) {
+  for (const char of bytes.replaceAll("\u001b[K", "\v")) {
     const row = rows.length - 1;
-    if (eraser) rows[row] = rows[row].slice(0, column);
+    if (char === "\v") rows[row] = rows[row].slice(0, column);
     else if (char === "\r") column = 0;
     else if (char === "\n") {
       rows.push("");
