@@ -47,7 +47,7 @@ export const GEOMETRIES = {
   },
 };
 
-function config(name, g) {
+function config(g) {
   const labels = Array.from({ length: g.vocabulary }, (_, i) => `▁${i.toString(36)}`);
   const contexts = g.isStreaming ? "[[70,13],[70,6],[70,1],[70,0]]" : "[-1,-1]";
   const lines = [
@@ -204,7 +204,7 @@ export async function makeCheckpoint(name, path) {
     await file.write(bytes, 0, bytes.length, position);
     position += bytes.length;
   };
-  const yaml = utf8(config(name, g));
+  const yaml = utf8(config(g));
   await write(tarHeader("./model_config.yaml", yaml.length));
   await write(yaml);
   await write(Buffer.alloc((512 - (yaml.length % 512)) % 512));

@@ -9,4 +9,7 @@ const { table } = JSON.parse(readFileSync(process.argv[2] ?? join(root, "bench",
 const page = readFileSync(path, "utf8");
 const between = /(<!-- bench:start -->\n)[\s\S]*?(<!-- bench:end -->)/;
 if (!between.test(page)) throw new Error(`${path}: expected the markers bench:start and bench:end, got none.`);
-writeFileSync(path, page.replace(between, (_, start, end) => `${start}${table.join("\n")}\n${end}`));
+writeFileSync(
+  path,
+  page.replace(between, (_, start, end) => `${start}${table.join("\n")}\n${end}`),
+);
