@@ -1,4 +1,4 @@
-import { subsamplingFactor } from "../config/geometry.ts";
+import { stepSamples, stepSec, subsamplingFactor } from "../config/geometry.ts";
 import type { ConformerSpec, ModelSpec } from "../config/spec.ts";
 import { planWindows, type Window } from "../decoding/windows.ts";
 
@@ -30,11 +30,33 @@ const LEFT_SEC = 10;
 const CHUNK_SEC = 100;
 const RIGHT_SEC = 10;
 
-/** Plans one recording of `numSamples` samples at the model's rate. */
-export function planLongForm(spec: ModelSpec, context: readonly number[], numSamples: number): LongFormPlan {
-  const step = subsamplingFactor(spec.encoder) * spec.features.hopSamples;
+/** When a recording is cut, and into what. */
+export interface LongFormLimits {
+  /** Longer recordings are cut; 600 s unless told, and always as soon as attention would take too much memory. */
+  readonly maxWholeSec?: number;
+  /** What each window adds, without the context that it overlaps others by; 100 s unless told. */
+  readonly chunkSec?: number;
+}
+
+/**
+ * Plans one recording of `numSamples` samples at the model's rate.
+ * @throws RangeError for limits that are not above zero
+ */
+export function planLongForm(
+  spec: ModelSpec,
+  context: readonly number[],
+  numSamples: number,
+  limits: LongFormLimits = {},
+): LongFormPlan {
+  const { maxWholeSec = MAX_WHOLE_SEC, chunkSec = CHUNK_SEC } = limits;
+  for (const [name, value] of Object.entries({ maxWholeSec, chunkSec })) {
+    if (!(value > 0 && value < Number.POSITIVE_INFINITY)) {
+      throw new RangeError(`longForm.${name} must be a number of seconds above 0, got ${value}.`);
+    }
+  }
+  const step = stepSamples(spec);
   const numSteps = Math.ceil(numSamples / step);
-  if (numSteps <= maxWholeSteps(spec)) {
+  if (numSteps <= maxWholeSteps(spec, maxWholeSec)) {
     return {
       method: "whole",
       windows: [{ startSample: 0, endSample: numSamples, firstStep: 0, endStep: undefined, startStep: 0 }],
@@ -43,8 +65,8 @@ export function planLongForm(spec: ModelSpec, context: readonly number[], numSam
   const field = spec.encoder.kind === "conformer" ? receptiveField(spec, spec.encoder, context) : undefined;
   const inSteps = (sec: number, unit: number) => Math.ceil((sec * spec.features.sampleRateHz) / step / unit) * unit;
   const sizes = field
-    ? { left: field.left, chunk: inSteps(CHUNK_SEC, field.unit), right: field.right }
-    : { left: inSteps(LEFT_SEC, 1), chunk: inSteps(CHUNK_SEC, 1), right: inSteps(RIGHT_SEC, 1) };
+    ? { left: field.left, chunk: inSteps(chunkSec, field.unit), right: field.right }
+    : { left: inSteps(LEFT_SEC, 1), chunk: inSteps(chunkSec, 1), right: inSteps(RIGHT_SEC, 1) };
   const windows = planWindows(numSamples, {
     leftSamples: sizes.left * step,
     chunkSamples: sizes.chunk * step,
@@ -55,9 +77,8 @@ export function planLongForm(spec: ModelSpec, context: readonly number[], numSam
 }
 
 /** How many steps one row may have before it is cut. */
-export function maxWholeSteps(spec: ModelSpec): number {
-  const step = (subsamplingFactor(spec.encoder) * spec.features.hopSamples) / spec.features.sampleRateHz;
-  const byTime = Math.floor(MAX_WHOLE_SEC / step);
+export function maxWholeSteps(spec: ModelSpec, maxWholeSec = MAX_WHOLE_SEC): number {
+  const byTime = Math.floor(maxWholeSec / stepSec(spec));
   const { encoder } = spec;
   if (encoder.kind === "convasr") return byTime;
   const numHeads = encoder.kind === "conformer" ? encoder.numHeads : USUAL_HEADS;
@@ -66,8 +87,8 @@ export function maxWholeSteps(spec: ModelSpec): number {
   return Math.min(byTime, byScores);
 }
 
-/** A left context that costs more than the chunk itself is not worth being exact. */
-const MAX_EXACT_LEFT_SEC = 120;
+/** A context that costs more than the chunk itself is not worth being exact. */
+const MAX_EXACT_CONTEXT_SEC = 120;
 
 /**
  * The steps before and after a chunk that reach its numbers through all layers, in whole chunks of the attention mask;
@@ -83,12 +104,23 @@ function receptiveField(spec: ModelSpec, encoder: ConformerSpec, context: readon
   if (!isBounded || isOverTime || seesAll || encoder.reduction || attention.kind === "abs_pos") return undefined;
   const isChunked = attention.style === "chunked_limited" && attention.kind === "rel_pos";
   const unit = isChunked ? right + 1 : 1;
-  // The subsampling convolutions and the analysis windows at a cut reach three steps at most.
-  const edge = 3;
-  const reachLeft = numLayers * (left + convContext.left + (isChunked ? right : 0)) + edge;
-  const reachRight = numLayers * ((isChunked ? 0 : right) + convContext.right) + (isChunked ? right : 0) + edge;
-  const stepSec = (subsamplingFactor(encoder) * spec.features.hopSamples) / spec.features.sampleRateHz;
-  if (reachLeft * stepSec > MAX_EXACT_LEFT_SEC || reachRight * stepSec > MAX_EXACT_LEFT_SEC) return undefined;
   const whole = (steps: number) => Math.ceil(steps / unit) * unit;
-  return { left: whole(reachLeft), right: whole(reachRight), unit };
+  // Kept steps are whole chunks, and a layer's attention ends with the chunk: it is the convolution that goes beyond, and
+  // what it reaches has attended to the whole of its own chunk.
+  const ofLayer = {
+    left: whole(left) + whole(convContext.left),
+    right: (isChunked ? 0 : right) + whole(convContext.right),
+  };
+  const edge = edgeSteps(spec, encoder);
+  const reachLeft = whole(numLayers * ofLayer.left + edge);
+  const reachRight = whole(numLayers * ofLayer.right + edge);
+  if (Math.max(reachLeft, reachRight) * stepSec(spec) > MAX_EXACT_CONTEXT_SEC) return undefined;
+  return { left: reachLeft, right: reachRight, unit };
+}
+
+/** Steps at a cut that the analysis windows and the subsampling convolutions (kernels of 3 frames) see differently. */
+function edgeSteps({ features }: ModelSpec, encoder: ConformerSpec): number {
+  const factor = subsamplingFactor(encoder);
+  const analysisFrames = Math.ceil(features.fftSize / 2 / features.hopSamples) + 1;
+  return Math.ceil((analysisFrames + 2 * (factor - 1)) / factor);
 }

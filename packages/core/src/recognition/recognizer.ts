@@ -10,7 +10,7 @@ import type { Transcript } from "../transcript/transcript.ts";
 import { type AcousticModel, checkContext, type FeatureBatch, openAcousticModel } from "./acoustic.ts";
 import { type BatchLimits, DEFAULT_BATCH_LIMITS, isBatchInvariant, planBatches } from "./batching.ts";
 import { createHeadDecoder, defaultHead, type Head, type HeadDecoder, validSteps } from "./head-decoder.ts";
-import { type LongFormPlan, planLongForm } from "./long-form.ts";
+import { type LongFormLimits, type LongFormPlan, planLongForm } from "./long-form.ts";
 import type { ModelPackage } from "./package.ts";
 
 /** How recordings are transcribed. */
@@ -24,6 +24,8 @@ export interface TranscribeOptions {
   /** Replaces parts of the checkpoint's own confidence method. */
   readonly confidence?: Partial<ConfidenceSpec>;
   readonly limits?: BatchLimits;
+  /** From which length on a recording is cut into overlapping windows, and how long these are. */
+  readonly longForm?: LongFormLimits;
   /** Stops between batches. */
   readonly signal?: AbortSignalLike;
 }
@@ -122,7 +124,7 @@ async function transcribe(
   const context = options.attContext ?? defaultContext(spec);
   const head = options.head ?? defaultHead(spec);
   const decoder = createHeadDecoder(parts.acoustic, head, { ...spec.decoding.confidence, ...options.confidence });
-  const plans = waveforms.map((waveform) => planLongForm(spec, context, waveform.length));
+  const plans = waveforms.map((waveform) => planLongForm(spec, context, waveform.length, options.longForm));
   const states = waveforms.map(() => decoder.createState());
   // A recording shorter than one hop has no frame: its answer is empty.
   const isHeard = (waveform: Float32Array) => parts.extractor.frameCounts(waveform.length).validFrames > 0;

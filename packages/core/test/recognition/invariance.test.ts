@@ -51,7 +51,7 @@ describe.each(["float32", "int8"] as const)("transcripts in %s", async (precisio
   );
 
   test.each(choices)("of $head with context $attContext do not depend on batches or their order", async (choice) => {
-    const alone = [];
+    const alone: Awaited<ReturnType<typeof facts>> = [];
     for (const waveform of waveforms) alone.push(...(await facts([waveform], choice)));
     expect(alone[0].text.split(" ").length).toBeGreaterThan(15);
     expect(alone.slice(-2).map(({ text, tokens }) => [text, tokens])).toEqual([
