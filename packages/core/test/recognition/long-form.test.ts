@@ -50,15 +50,15 @@ function modelOf(encoder: Partial<ConformerSpec>): ModelSpec {
 const boundedModel = fc
   .record({
     style: fc.constantFrom("chunked_limited", "chunked_limited", "regular", "local"),
-    right: fc.integer({ min: 0, max: 3 }),
+    right: fc.constantFrom(0, 1, 2, 3, 7),
     numLayers: fc.integer({ min: 2, max: 4 }),
     factor: fc.constantFrom(2, 4, 8),
     isCausal: fc.boolean(),
-    isCausalConv: fc.boolean(),
+    conv: fc.constantFrom({ left: 4, right: 0 }, { left: 2, right: 2 }, { left: 1, right: 1 }),
     kind: fc.constantFrom<"dw_striding" | "striding">("dw_striding", "striding"),
     norm: fc.constantFrom<"batch_norm" | "layer_norm">("batch_norm", "layer_norm"),
   })
-  .map(({ style, right, factor, isCausal, isCausalConv, kind, norm, numLayers }) => {
+  .map(({ style, right, factor, isCausal, conv, kind, norm, numLayers }) => {
     const left = 8 - (style === "chunked_limited" ? 8 % (right + 1) : 0);
     const { attention } = modelOf({}).encoder as ConformerSpec;
     return modelOf({
@@ -70,7 +70,8 @@ const boundedModel = fc
         style: style === "chunked_limited" ? style : "regular",
         contexts: [{ left, right }],
       },
-      convContext: isCausalConv ? { left: 4, right: 0 } : { left: 2, right: 2 },
+      convKernel: conv.left + conv.right + 1,
+      convContext: conv,
       convNorm: { kind: norm },
     });
   });
