@@ -1,4 +1,4 @@
-import { readdir, stat } from "node:fs/promises";
+import { readdir, rm, stat } from "node:fs/promises";
 import { basename, dirname, extname, join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import {
@@ -101,15 +101,22 @@ async function openExported(path: string, options: LoadModelOptions): Promise<Mo
   const precision = options.precision ?? "float32";
   return withCheckpoint(path, async (source) => {
     const key = `${source.checkpoint.fingerprint.slice(0, 32)}-${precision}-${EXPORT_VERSION}`;
-    const folder = await publishFolder(join(cacheFolder(), "exports", key), async (temporary) => {
+    const place = join(cacheFolder(), "exports", key);
+    await removeIncomplete(place);
+    const folder = await publishFolder(place, async (temporary) => {
       await exportModel(source, await folderSink(temporary), { precision, onProgress: options.onExport });
     });
     return { ...(await openModelFolder(diskFolder(folder))), name: source.checkpoint.name };
   });
 }
 
+/** Folders appear whole, but cleaners of caches take old files one by one: without its manifest one is made again. */
+async function removeIncomplete(folder: string): Promise<void> {
+  if ((await exists(folder)) && !(await exists(join(folder, MANIFEST_NAME)))) await rm(folder, { recursive: true });
+}
+
 /** Counts up whenever the same checkpoint would be exported differently, so that old cache entries are not used. */
-const EXPORT_VERSION = 1;
+const EXPORT_VERSION = 2;
 
 /**
  * Opens a checkpoint (a `.nemo`, or the folder of an extracted one) for as long as `use` runs.
