@@ -27,6 +27,11 @@ const LAYERS = [
 const layerOf = (folder) => LAYERS.findIndex((row) => row.includes(folder));
 const IMPORT =
   /(?:^|\n)\s*(?:import|export)[^"';]*?from\s*["']([^"']+)["']|import\(\s*["']([^"']+)["']\s*\)|(?:^|\n)\s*import\s*["']([^"']+)["']/g;
+/** What a pure core cannot know: the process, the clock, chance, timers, the network, the screen. */
+const IMPURE =
+  /(?<![\w$.#"'`])(?:process|Buffer|console|Date|setTimeout|setInterval|setImmediate|queueMicrotask|performance|fetch|require|globalThis|window\s*\.|document\s*\.|__dirname)\b(?=\s*[.(])|\bnew\s+Date\b|\bMath\s*\.\s*random\b/g;
+/** Parameters of the core that are named after what the platform gives. */
+const GIVEN = { "sources.ts": ["fetch"] };
 const root = resolve(import.meta.dirname, "..");
 const problems = [];
 
@@ -46,8 +51,16 @@ function checkFile(name, rules, src, file) {
     if (target.startsWith(".")) checkRelative(name, src, file, where, target);
     else checkPackage(name, rules, where, target);
   }
+  if (name === "core") checkPure(relative(src, file), where, text);
   const lines = text.split("\n").length;
   if (lines > 400) problems.push(`${where}: expected at most 400 lines, got ${lines}. Split it by concept.`);
+}
+
+function checkPure(file, where, text) {
+  const code = text.replace(/\/\*[\s\S]*?\*\/|(?<!:)\/\/.*/g, "");
+  for (const [found] of code.matchAll(IMPURE)) {
+    if (!GIVEN[file]?.includes(found)) problems.push(`${where}: the core is pure, but uses ${found}. Pass it in.`);
+  }
 }
 
 function checkRelative(name, src, file, where, target) {

@@ -61,17 +61,24 @@ export async function openAcousticModel(model: ModelPackage, runtime: Runtime, n
     sessions.push(session);
     return session;
   };
-  const encoder = (await load("encoder")) as GraphSession;
-  const prediction = await load("prediction");
-  const joint = await load("joint");
+  const close = async () => {
+    await Promise.all(sessions.map((session) => session.close()));
+  };
+  const loadAll = async () => ({
+    encoder: (await load("encoder")) as GraphSession,
+    prediction: await load("prediction"),
+    joint: await load("joint"),
+  });
+  const { encoder, prediction, joint } = await loadAll().catch(async (error) => {
+    await close();
+    throw error;
+  });
   return {
     spec,
     encode: (batch, context) => encode(spec, encoder, batch, context),
     networks: transducer && prediction && joint ? transducerNetworks(transducer, prediction, joint) : undefined,
     ...(transducer && prediction ? { predictHidden: hiddenPrediction(transducer, prediction) } : {}),
-    async close() {
-      await Promise.all(sessions.map((session) => session.close()));
-    },
+    close,
   };
 }
 
