@@ -112,6 +112,16 @@ describe("transcribe: what is printed", () => {
     expect(jsonLines(out)[0].channels[0].words).toEqual(JSON.parse(JSON.stringify(own.words)));
   });
 
+  test("--workers: the same texts in the same order, errors apart as well", async () => {
+    const all = [call, garden, join(scratch, "gone.wav"), morning];
+    const [alone, shared] = [
+      await run("transcribe", ...all, "--json"),
+      await run("transcribe", ...all, "--json", "--workers", "2"),
+    ];
+    expect(shared).toEqual(alone);
+    expect(shared.status).toBe(1);
+  });
+
   test("--verbose tells the cost on standard error", async () => {
     const { err, out } = await run("transcribe", morning, "--verbose");
     expect(err).toMatch(

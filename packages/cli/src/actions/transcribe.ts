@@ -1,18 +1,18 @@
 import {
   formatTranscript,
   isSpeechError,
-  type Recognizer,
   type SpeechError,
   type TranscribeResult,
   transcriptJson,
 } from "@nemo-stt/core";
-import { loadModel } from "@nemo-stt/node";
+import type { LoadModelOptions } from "@nemo-stt/node";
 import { EXTENSIONS, type TranscribeFlags } from "../commands/transcribe.ts";
 import type { Console } from "../console.ts";
 import { throwIfFailed, UsageError } from "../failures.ts";
 import { errorText, printable } from "../messages.ts";
 import { precisionOf } from "../options.ts";
 import { isDone, type Output, outputFiles, writeWhole } from "./output-files.ts";
+import { loadParallel, type ParallelRecognizer } from "./parallel.ts";
 import { listRecordings, type NamedRecording, type ReadOptions, type Recording, readRecording } from "./recordings.ts";
 
 /** One recording's answer, or what went wrong with it. */
@@ -38,7 +38,8 @@ export async function transcribe(paths: readonly string[], flags: TranscribeFlag
   const todo = outputs ? await withoutDone(outputs, console) : recordings;
   if (todo.length === 0) return;
   const started = performance.now();
-  const recognizer = await openWithBar(flags, console);
+  const model = await openWithBar(flags, console);
+  const { recognizer } = model;
   const loadedSec = (performance.now() - started) / 1000;
   const bar = console.progress("transcribe", todo.length);
   const totals = { errors: [] as Error[], audioSec: 0, numDone: 0 };
@@ -46,16 +47,17 @@ export async function transcribe(paths: readonly string[], flags: TranscribeFlag
   try {
     // A head or context that the model does not have is refused before anything is read.
     await recognizer.transcribe([], decodingOptions(flags));
-    for await (const answer of answersOf(recognizer, todo, flags)) {
+    const files = new Map(outputs?.map(({ recording, path }) => [recording.path, path]));
+    for await (const answer of answersOf(model, todo, flags)) {
       totals.audioSec += answer.results[0]?.durationSec ?? 0;
       if (answer.error) totals.errors.push(answer.error);
-      const output = outputs?.find(({ recording }) => recording.path === answer.path);
-      await writeAnswer(answer, flags, { file: output?.path, isOneOfMany: recordings.length > 1 }, console);
+      const place = { file: files.get(answer.path), isOneOfMany: recordings.length > 1 };
+      await writeAnswer(answer, flags, place, console);
       bar.update(++totals.numDone);
     }
   } finally {
     bar.stop();
-    await recognizer.close();
+    await model.close();
   }
   if (flags.verbose || flags.out) {
     const wallSec = (performance.now() - before) / 1000;
@@ -75,17 +77,18 @@ async function withoutDone(outputs: readonly Output[], console: Console): Promis
   return outputs.filter((_, i) => !done[i]).map(({ recording }) => recording);
 }
 
-async function openWithBar(flags: TranscribeFlags, console: Console): Promise<Recognizer> {
+async function openWithBar(flags: TranscribeFlags, console: Console): Promise<ParallelRecognizer> {
   let bar: ReturnType<Console["progress"]> | undefined;
   try {
-    return await loadModel(flags.model, {
+    const options: LoadModelOptions = {
       numThreads: flags.threads,
       precision: precisionOf(flags.quantize),
       onExport: ({ writtenBytes, totalBytes }) => {
         bar ??= console.progress("prepare model", totalBytes);
         bar.update(writtenBytes);
       },
-    });
+    };
+    return await loadParallel(flags.model, options, flags.workers);
   } finally {
     bar?.stop();
   }
@@ -97,11 +100,11 @@ type ReadRecording = Recording & { readonly path: string; readonly error?: Speec
 
 /** Answers in the order of the recordings, recognised in groups. */
 async function* answersOf(
-  recognizer: Recognizer,
+  model: ParallelRecognizer,
   recordings: readonly NamedRecording[],
   flags: TranscribeFlags,
 ): AsyncGenerator<Answer> {
-  const rateHz = recognizer.spec.sampleRateHz;
+  const rateHz = model.recognizer.spec.sampleRateHz;
   let group: ReadRecording[] = [];
   let groupSec = 0;
   for (const recording of recordings) {
@@ -109,11 +112,11 @@ async function* answersOf(
     group.push(read);
     groupSec += read.channels.reduce((sum, channel) => sum + channel.length, 0) / rateHz;
     if (groupSec < GROUP_SEC) continue;
-    yield* recognise(recognizer, group, flags);
+    yield* recognise(model, group, flags);
     group = [];
     groupSec = 0;
   }
-  yield* recognise(recognizer, group, flags);
+  yield* recognise(model, group, flags);
 }
 
 async function readOne(
@@ -132,13 +135,13 @@ async function readOne(
 }
 
 async function* recognise(
-  recognizer: Recognizer,
+  model: ParallelRecognizer,
   group: readonly ReadRecording[],
   flags: TranscribeFlags,
 ): AsyncGenerator<Answer> {
   const options = decodingOptions(flags);
   try {
-    const results = await recognizer.transcribe(
+    const results = await model.transcribe(
       group.flatMap((recording) => recording.channels),
       options,
     );
@@ -151,7 +154,7 @@ async function* recognise(
     if (!isSpeechError(error)) throw error;
     if (group.length === 1) yield { ...group[0], results: [], error };
     // Which of them it was shows when each is alone.
-    else for (const recording of group) yield* recognise(recognizer, [recording], flags);
+    else for (const recording of group) yield* recognise(model, [recording], flags);
   }
 }
 

@@ -20,6 +20,7 @@ export interface TranscribeFlags extends DecodingFlags {
   readonly json?: boolean;
   readonly channels: "mix" | "split" | number;
   readonly out?: string;
+  readonly workers: number;
   readonly threads: number;
   readonly quantize?: Quantize;
   readonly rawEncoding?: SampleEncoding;
@@ -78,6 +79,7 @@ export function registerTranscribe(program: Command, console: Console): void {
       parseChannels,
       "mix",
     )
+    .option("--workers <n>", "threads that recognise side by side, each with the model in memory", wholeNumber(1), 1)
     .option("--threads <n>", "threads inside one operator", wholeNumber(1), 1)
     .addOption(quantizeOption("run a .nemo with smaller weights"))
     .addOption(
