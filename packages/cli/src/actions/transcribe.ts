@@ -9,7 +9,7 @@ import type { LoadModelOptions } from "@nemo-stt/node";
 import { EXTENSIONS, type TranscribeFlags } from "../commands/transcribe.ts";
 import type { Console } from "../console.ts";
 import { throwIfFailed, UsageError } from "../failures.ts";
-import { errorText, printable } from "../messages.ts";
+import { errorText, longFormNote, printable } from "../messages.ts";
 import { precisionOf } from "../options.ts";
 import { isDone, type Output, outputFiles, writeWhole } from "./output-files.ts";
 import { loadParallel, type ParallelRecognizer } from "./parallel.ts";
@@ -169,12 +169,13 @@ function readOptions({ channels, rawEncoding, rawRate, rawChannels }: Transcribe
 
 async function writeAnswer(
   { path, results, warnings, error }: Answer,
-  { format }: TranscribeFlags,
+  { format, verbose = false }: TranscribeFlags,
   { file, isOneOfMany }: { file: string | undefined; isOneOfMany: boolean },
   console: Console,
 ): Promise<void> {
   const name = path === "-" ? "stdin" : path;
-  for (const warning of warnings) console.err(`${printable(name)}: ${warning}`);
+  const note = longFormNote(results[0]?.longForm ?? "whole", verbose);
+  for (const warning of note ? [...warnings, note] : warnings) console.err(`${printable(name)}: ${warning}`);
   if (error) {
     if (isOneOfMany) console.err(`nemo-stt: ${errorText(error)}`);
     if (format === "json" && !file) console.out(JSON.stringify({ name, error: jsonError(error) }));

@@ -10,6 +10,7 @@ import {
 import { loadModel, nodeRuntime } from "@nemo-stt/node";
 import type { TryFlags } from "../commands/try.ts";
 import type { Console } from "../console.ts";
+import { longFormNote } from "../messages.ts";
 import { readRecording } from "./recordings.ts";
 
 /** The standalone test: one text from one recording, with everything on the way when asked. */
@@ -32,7 +33,9 @@ export async function tryModel(flags: TryFlags, console: Console): Promise<void>
       `audio      ${flags.audioFile}: ${durationSec.toFixed(2)} s, ${waveform.length} samples at ${rateHz} Hz, read in ${readMs.toFixed(0)} ms`,
     );
     const [[{ text, longForm }], totalMs] = await timed(() => recognizer.transcribe([waveform]));
-    if (flags.verbose && longForm === "whole") await noteStages(recognizer, waveform, note);
+    const windows = longFormNote(longForm, flags.verbose ?? false);
+    if (windows) console.err(`${flags.audioFile}: ${windows}`);
+    else if (flags.verbose) await noteStages(recognizer, waveform, note);
     const factor = `${(totalMs / 1000 / durationSec).toFixed(4)} (${((durationSec * 1000) / totalMs).toFixed(0)} × real time)`;
     note(`total      ${totalMs.toFixed(1)} ms for ${durationSec.toFixed(2)} s of sound: real-time factor ${factor}`);
     console.out(text);
