@@ -45,7 +45,8 @@ export async function run(...args: string[]): Promise<Ran & { readonly bars: rea
 }
 
 /** The built program and the script around it. */
-export const program = join(root, "packages", "cli", "dist", "bin.js");
+export const packageFolder = join(root, "packages", "cli");
+export const program = join(packageFolder, "dist", "bin.js");
 export const standaloneTest = join(root, "run_nemo_test.sh");
 export const isBuilt = existsSync(program);
 

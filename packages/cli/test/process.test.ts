@@ -1,5 +1,5 @@
-import { existsSync, readFileSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
+import { copyFileSync, existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { dirname, join } from "node:path";
 import { BUNDLED_MODELS } from "@nemo-stt/node";
 import { beforeAll, describe, expect, test } from "vitest";
 import {
@@ -8,6 +8,7 @@ import {
   jsonLines,
   lines,
   morning,
+  packageFolder,
   program,
   run,
   runBuilt,
@@ -62,6 +63,20 @@ describe.skipIf(!isBuilt)("the program as a process", () => {
     expect((await runBuilt(["no-such-command"])).status).toBe(64);
     expect((await runBuilt(["inspect", "missing.nemo"])).status).toBe(66);
   });
+});
+
+test("the command that npm links is there before the program is built, and says what is missing", async () => {
+  const { bin } = JSON.parse(readFileSync(join(packageFolder, "package.json"), "utf8"));
+  const linked = join(packageFolder, bin["nemo-stt"]);
+  const copy = join(scratch, "unbuilt", "bin", "nemo-stt.mjs");
+  mkdirSync(dirname(copy), { recursive: true });
+  copyFileSync(linked, copy);
+  expect(await runProcess(process.execPath, [copy, "--version"])).toMatchObject({
+    status: 69,
+    out: "",
+    err: "nemo-stt: expected the program to be built, got no dist folder. Run: npm run build\n",
+  });
+  if (isBuilt) expect((await runProcess(linked, ["--version"])).status).toBe(0);
 });
 
 describe.skipIf(!isBuilt)("run_nemo_test.sh", () => {
