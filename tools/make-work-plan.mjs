@@ -23,7 +23,8 @@ mkdirSync(join(root, work), { recursive: true });
 function output(command, status = 0) {
   const environment = { ...process.env, NEMO_STT_CACHE: join(root, work, "cache"), npm_config_loglevel: "silent" };
   const ran = spawnSync("bash", ["-c", `exec 2>&1; ${command}`], { cwd: root, env: environment, encoding: "utf8" });
-  if (ran.status !== status) throw new Error(`${command}: expected status ${status}, got ${ran.status}:\n${ran.stdout}`);
+  if (ran.status !== status)
+    throw new Error(`${command}: expected status ${status}, got ${ran.status}:\n${ran.stdout}`);
   return ran.stdout.replaceAll(`${root}/`, "").trimEnd();
 }
 
@@ -66,7 +67,8 @@ function standalonePhase() {
   output(`npx nemo-stt export ${bundled} ${exported}`);
   const graph = `${exported}/conformer_hybrid.onnx`;
   const texts = [bundled, graph].map((model) => output(`./run_nemo_test.sh --nemo-model ${model} --audio-file ${raw}`));
-  if (texts[0] !== texts[1] || texts[0] === "") throw new Error(`expected one text from both, got ${texts.join(" and ")}`);
+  if (texts[0] !== texts[1] || texts[0] === "")
+    throw new Error(`expected one text from both, got ${texts.join(" and ")}`);
   return `## Phase 2: the standalone test
 
 A real model, trained and saved by NeMo (the bundled one), on ${hasShared ? "the original project's test recording, LibriSpeech 1995-1837-0001" : "a recording of our own"}, samples without a header. Spoken is: “${spoken}”.
@@ -136,7 +138,9 @@ ${table(["expected or met by the plan", "how it is kept right", "test"], rows)}`
 function filesPhase() {
   const folder = `${work}/recordings`;
   output(`mkdir -p ${folder} && cp examples/audio/*.wav ${folder}`);
-  output(`echo 'not a recording' > ${folder}/broken.wav && head -c 100000 examples/audio/garden-slt.wav > ${folder}/cut.wav`);
+  output(
+    `echo 'not a recording' > ${folder}/broken.wav && head -c 100000 examples/audio/garden-slt.wav > ${folder}/cut.wav`,
+  );
   const loop = `for f in ${folder}/*.wav; do ./run_nemo_test.sh --nemo-model ${bundled} --audio-file "$f" || echo "failed: $f"; done`;
   const batch = `npx nemo-stt transcribe ${folder} --out ${work}/texts`;
   const parts = [
@@ -159,7 +163,9 @@ ${shown(["npx nemo-stt transcribe examples/audio/call-ulaw-8k.wav --channels spl
 
 ${shown([`npx nemo-stt eval ../shared/audio/manifest.json --worst 0`], [`npx nemo-stt transcribe ../shared/audio/librispeech --verbose | wc -l`])}`);
   }
-  parts.push("The plan promised more than ten times real time; speed beside other programs is in [performance](performance.md).");
+  parts.push(
+    "The plan promised more than ten times real time; speed beside other programs is in [performance](performance.md).",
+  );
   return parts.join("\n\n");
 }
 
