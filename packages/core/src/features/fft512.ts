@@ -196,9 +196,9 @@ function splitPower(
   const fround = Math.fround;
   const first = fround(zr[0] + zi[0]);
   const last = fround(zr[0] - zi[0]);
-  power[0] = first * first;
-  power[HALF] = last * last;
-  power[HALF / 2] = zr[HALF / 2] * zr[HALF / 2] + zi[HALF / 2] * zi[HALF / 2];
+  power[0] = fround(first * first);
+  power[HALF] = fround(last * last);
+  power[HALF / 2] = fround(zr[HALF / 2] * zr[HALF / 2]) + fround(zi[HALF / 2] * zi[HALF / 2]);
   for (let k = 1, m = HALF - 1; k < m; k++, m--) {
     const dr = fround(zr[k] - zr[m]);
     const di = fround(zi[k] + zi[m]);
@@ -208,7 +208,7 @@ function splitPower(
     const ki = fround(pi - zi[m]);
     const mr = fround(zr[k] - pr);
     const mi = fround(pi - zi[k]);
-    power[k] = kr * kr + ki * ki;
-    power[m] = mr * mr + mi * mi;
+    power[k] = fround(kr * kr) + fround(ki * ki);
+    power[m] = fround(mr * mr) + fround(mi * mi);
   }
 }

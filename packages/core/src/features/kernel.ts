@@ -41,14 +41,19 @@ export function createMelKernel(spec: FeatureSpec, geometry: FrameGeometry, tens
 
   return (signal, start, mels) => {
     spectrum(signal, start, power);
-    if (magPower === 1) {
-      for (let k = 0; k < numBins; k++) power[k] = Math.sqrt(power[k]);
-    } else if (magPower !== 2) {
-      for (let k = 0; k < numBins; k++) power[k] = power[k] ** (magPower / 2);
-    }
+    raiseMagnitudes(power, magPower);
     applyBands(bands, power, mels);
     compress(mels);
   };
+}
+
+/** Magnitudes to a power, out of powers, in place; NeMo takes the root and squares it again, in float32. */
+function raiseMagnitudes(power: Float64Array, exponent: number): void {
+  const { fround, sqrt } = Math;
+  for (let k = 0; k < power.length; k++) {
+    const magnitude = fround(sqrt(fround(power[k])));
+    power[k] = exponent === 1 ? magnitude : fround(exponent === 2 ? magnitude * magnitude : magnitude ** exponent);
+  }
 }
 
 function defaultFilterbank(spec: FeatureSpec): Float32Array {
@@ -67,7 +72,7 @@ function compression(spec: FeatureSpec): (mels: Float64Array) => void {
 
 function logOfSum(guard: number): (mels: Float64Array) => void {
   return (mels) => {
-    for (let m = 0; m < mels.length; m++) mels[m] = Math.log(mels[m] + guard);
+    for (let m = 0; m < mels.length; m++) mels[m] = Math.log(Math.fround(mels[m] + guard));
   };
 }
 
