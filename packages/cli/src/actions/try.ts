@@ -80,7 +80,7 @@ async function noteStages(recognizer: Recognizer, waveform: Float32Array, note: 
   ];
   for (const head of heads) {
     const [[{ tokens }], headMs] = await timed(() => decodeRows(acoustic, head, encoded));
-    note(`${head.padEnd(11)}${tokens.length} tokens in ${headMs.toFixed(1)} ms`);
+    note(`${head.padEnd(11)}${tokens.length} ${tokens.length === 1 ? "token" : "tokens"} in ${headMs.toFixed(1)} ms`);
   }
 }
 

@@ -1,11 +1,12 @@
 import { existsSync } from "node:fs";
 import { readdir, readFile } from "node:fs/promises";
-import { basename, dirname, join } from "node:path";
+import { basename, dirname, join, resolve } from "node:path";
 import {
   type Check,
   openAcousticModel,
   openSafetensors,
   type Reference,
+  referenceRecordings,
   SpeechError,
   type Tensor,
   verifyModel,
@@ -44,16 +45,26 @@ async function fixturesIn(folder: string): Promise<Fixture[]> {
   for (const name of names.sort()) {
     const reference = join(folder, name);
     if (!existsSync(join(reference, "reference.json"))) continue;
-    const own = join(reference, "model.nemo");
-    // The bundled voice activity detector is a fixture without a copy of its checkpoint.
-    if (existsSync(own)) found.push({ model: own, reference });
-    else if (name === "vad-frame-tiny") found.push({ model: BUNDLED_MODELS.vad, reference });
+    const model = await modelOf(reference);
+    if (model) found.push({ model, reference });
   }
   if (found.length > 0) return found;
   throw new SpeechError(
     "NOT_FOUND",
     `${folder}: expected folders with model.nemo and reference.json, got none. Name a folder of fixtures.`,
   );
+}
+
+/** The fixture's own checkpoint, or the one that its reference names. */
+async function modelOf(reference: string): Promise<string | undefined> {
+  const own = join(reference, "model.nemo");
+  if (existsSync(own)) return own;
+  const { model, about } = await readFacts(join(reference, "reference.json"));
+  const named = model ?? (about as { model?: unknown } | undefined)?.model;
+  const path = typeof named === "string" ? resolve(reference, named) : undefined;
+  if (path && existsSync(path)) return path;
+  // The bundled voice activity detector is a fixture without a copy of its checkpoint.
+  return basename(reference) === "vad-frame-tiny" ? BUNDLED_MODELS.vad : undefined;
 }
 
 async function verifyFixture(fixture: Fixture, flags: VerifyFlags, console: Console): Promise<number> {
@@ -95,10 +106,18 @@ async function readReference(
   } finally {
     await source.close();
   }
-  const where = clips ?? join(dirname(folder), "clips");
-  const waveforms: Float32Array[] = [];
-  for (const name of clipNames(facts)) waveforms.push(await readWaveform(join(where, name), rateHz, warn));
-  return { tensors, facts, waveforms };
+  const { folder: named, files } = referenceRecordings(facts, tensors.keys());
+  const where = recordingsFolder(folder, named) ?? clips ?? join(dirname(folder), "clips");
+  const recordings = new Map<string, Float32Array>();
+  for (const { name, file } of files) recordings.set(name, await readWaveform(join(where, file), rateHz, warn));
+  return { tensors, facts, recordings };
+}
+
+/** The folder that a reference names, beside the fixture or beside the folder of fixtures. */
+function recordingsFolder(reference: string, named: string | undefined): string | undefined {
+  if (named === undefined) return undefined;
+  const parent = dirname(reference);
+  return [join(parent, named), join(dirname(parent), named)].find((path) => existsSync(path));
 }
 
 async function readFacts(path: string): Promise<Record<string, unknown>> {
@@ -106,7 +125,7 @@ async function readFacts(path: string): Promise<Record<string, unknown>> {
     throw notFound(path, "a reference", cause);
   });
   try {
-    const facts: unknown = JSON.parse(text);
+    const facts: unknown = JSON.parse(withoutNaN(text));
     if (typeof facts === "object" && facts !== null) return facts as Record<string, unknown>;
   } catch {
     // Told below, together with JSON that is no object.
@@ -114,15 +133,8 @@ async function readFacts(path: string): Promise<Record<string, unknown>> {
   throw new SpeechError("FORMAT_INVALID", `${path}: expected a JSON object, got other text. Make the reference again.`);
 }
 
-/** The recordings that a reference was made from: `about.clips`, or the files of `clips`. */
-function clipNames(facts: Record<string, unknown>): string[] {
-  const about = facts.about as { clips?: unknown } | undefined;
-  const listed = about?.clips ?? facts.clips;
-  if (!Array.isArray(listed)) return [];
-  return listed.map((clip: unknown) =>
-    String(typeof clip === "object" && clip !== null && "file" in clip ? clip.file : clip),
-  );
-}
+/** Python writes `NaN` into what it calls JSON. */
+const withoutNaN = (text: string): string => text.replaceAll(/(?<=[[:,]\s*)-?(?:NaN|Infinity)(?=\s*[\],}])/g, "null");
 
 /** One line a stage: the worst difference over all clips, its tolerance, and how many times smaller it is. */
 function report(name: string, checks: readonly Check[]): string {
@@ -133,13 +145,21 @@ function report(name: string, checks: readonly Check[]): string {
 
 function stageLines(stage: string, checks: readonly Check[]): string[] {
   const failed = checks.filter((check) => !check.isOk);
+  const ties = checks.filter((check) => check.nearTie !== undefined);
   const head = `  ${failed.length === 0 ? "ok  " : "FAIL"}  ${stage.padEnd(22)}${String(checks.length).padStart(3)} ×`;
-  const places = failed.map(
-    ({ where, detail, difference }) => `        ${where}: ${detail ?? difference?.toExponential(1)}`,
-  );
+  const places = checks
+    .filter((check) => !check.isOk || check.nearTie !== undefined)
+    .map((check) => `        ${check.where}: ${tieText(check)}${check.detail ?? check.difference?.toExponential(1)}`);
+  const tied = ties.length > 0 ? `, ${ties.length === 1 ? "1 near-tie" : `${ties.length} near-ties`}` : "";
   const { tolerance } = checks[0];
-  if (tolerance === undefined) return [`${head}  ${failed.length === 0 ? "identical" : "different"}`, ...places];
+  if (tolerance === undefined) {
+    return [`${head}  ${failed.length === 0 ? "identical" : "different"}${tied}`, ...places];
+  }
   const worst = Math.max(...checks.map((check) => check.difference ?? 0));
   const margin = worst > 0 ? `${(tolerance / worst).toFixed(worst > tolerance ? 3 : 0)} ×` : "exact";
-  return [`${head}  ${worst.toExponential(1)}  tolerance ${tolerance.toExponential(0)}  margin ${margin}`, ...places];
+  const numbers = `${worst.toExponential(1)}  tolerance ${tolerance.toExponential(0)}  margin ${margin}`;
+  return [`${head}  ${numbers}${tied}`, ...places];
 }
+
+const tieText = ({ nearTie }: Check): string =>
+  nearTie === undefined ? "" : `near-tie, our choice led by ${nearTie.toExponential(1)}: `;

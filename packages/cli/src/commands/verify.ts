@@ -15,7 +15,10 @@ export function registerVerify(program: Command, console: Console): void {
     .description("Compare every stage of a model with what NeMo computed (reference.json, reference.safetensors).")
     .argument("<model>", "a .nemo file or exported folder; with --all, a folder of fixtures")
     .argument("[reference]", "folder with reference.json and reference.safetensors (default: the model's folder)")
-    .option("--clips <folder>", "folder of the recordings that the reference names (default: clips beside the fixture)")
+    .option(
+      "--clips <folder>",
+      "recordings of references that do not name a folder of their own (default: clips beside the fixture)",
+    )
     .option("--all", "verify every fixture of a folder, each with its own model.nemo")
     .option("--json", "every comparison as a line of JSON")
     .addHelpText(
