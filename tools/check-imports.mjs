@@ -29,7 +29,7 @@ const IMPORT =
   /(?:^|\n)\s*(?:import|export)[^"';]*?from\s*["']([^"']+)["']|import\(\s*["']([^"']+)["']\s*\)|(?:^|\n)\s*import\s*["']([^"']+)["']/g;
 /** What a pure core cannot know: the process, the clock, chance, timers, the network, the screen. */
 const IMPURE =
-  /(?<![\w$.#"'`])(?:process|Buffer|console|Date|setTimeout|setInterval|setImmediate|queueMicrotask|performance|fetch|require|globalThis|window\s*\.|document\s*\.|__dirname)\b(?=\s*[.(])|\bnew\s+Date\b|\bMath\s*\.\s*random\b/g;
+  /(?<![\w$.#"'`])(?:process(?=\s*\.\s*\w)|(?:Buffer|console|Date|setTimeout|setInterval|setImmediate|queueMicrotask|performance|fetch|require|globalThis|window\s*\.|document\s*\.|__dirname)\b(?=\s*[.(]))|\bnew\s+Date\b|\bMath\s*\.\s*random\b/g;
 /** Parameters of the core that are named after what the platform gives. */
 const GIVEN = { "sources.ts": ["fetch"] };
 const root = resolve(import.meta.dirname, "..");

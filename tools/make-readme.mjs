@@ -1,31 +1,55 @@
-// Writes what the README shows of itself: the quick start's output, the test run's closing lines, the example and its
-// output.
-//   npm run build && node tools/make-readme.mjs [FILE WITH THE OUTPUT OF npm test]
+// Fills the README's printed outputs with what the commands really print, or with `--check` tells where they differ.
+//   node tools/make-readme.mjs [--check] [--test-output FILE]
+// FILE is what `npm test` printed; its closing lines go into the README. Needs a build.
 import { execFileSync } from "node:child_process";
 import { readFileSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
+import { resolve } from "node:path";
 import { stripVTControlCharacters } from "node:util";
 
-const root = join(import.meta.dirname, "..");
-const path = join(root, "README.md");
-const run = (args) =>
-  execFileSync(process.execPath, args, { cwd: root, encoding: "utf8", stdio: ["ignore", "pipe", "ignore"] }).trim();
-const { start } = JSON.parse(readFileSync(join(root, "package.json"), "utf8")).scripts;
+const root = resolve(import.meta.dirname, "..");
+const path = resolve(root, "README.md");
+const isCheck = process.argv.includes("--check");
+const testOutput = process.argv.includes("--test-output") && process.argv[process.argv.indexOf("--test-output") + 1];
+
+const run = (...args) => execFileSync(process.execPath, args, { cwd: root, encoding: "utf8", stdio: "pipe" }).trim();
 const block = (text, language = "") => `\`\`\`${language}\n${text}\n\`\`\``;
 
-const parts = {
-  quickstart: block(run(start.split("&& node ")[1].split(" "))),
-  example: `${block(readFileSync(join(root, "examples", "transcribe.mjs"), "utf8").trim(), "js")}\n\n${block(run(["examples/transcribe.mjs"]))}`,
-};
-if (process.argv[2]) {
-  const lines = stripVTControlCharacters(readFileSync(process.argv[2], "utf8")).split("\n");
-  parts.test = block(lines.filter((line) => /^\s+(Test Files|Tests) /.test(line)).join("\n"));
+/** The command behind `npm start`, without the build before it. */
+function quickstart() {
+  const { scripts } = JSON.parse(readFileSync(resolve(root, "package.json"), "utf8"));
+  const [program, ...args] = scripts.start.split("&&").at(-1).trim().split(/\s+/);
+  if (program !== "node") throw new Error(`package.json: expected \`start\` to end with node, got ${program}.`);
+  return block(run(...args));
 }
-let page = readFileSync(path, "utf8");
-for (const [name, text] of Object.entries(parts)) {
-  page = page.replace(
-    new RegExp(`(<!-- ${name}:start -->\\n)[\\s\\S]*?(<!-- ${name}:end -->)`),
-    (_, a, b) => `${a}${text}\n${b}`,
-  );
+
+function example() {
+  const file = "examples/transcribe.mjs";
+  return `${block(readFileSync(resolve(root, file), "utf8").trim(), "js")}\n\n${block(run(file))}`;
 }
-writeFileSync(path, page);
+
+/** Vitest's last lines, without the one whose times no machine repeats. */
+function closingLines(file) {
+  const lines = stripVTControlCharacters(readFileSync(resolve(file), "utf8")).split("\n");
+  const summary = lines.filter((line) => /^\s*(Test Files|Tests)\s/.test(line)).map((line) => line.trimEnd());
+  if (summary.length < 2) throw new Error(`${file}: expected the output of \`npm test\`, got no summary.`);
+  return block(summary.join("\n"));
+}
+
+const parts = { quickstart: quickstart(), example: example() };
+if (testOutput) parts.test = closingLines(testOutput);
+
+const before = readFileSync(path, "utf8");
+let after = before;
+for (const [name, content] of Object.entries(parts)) {
+  const [start, end] = [`<!-- ${name}:start -->`, `<!-- ${name}:end -->`];
+  const from = after.indexOf(start);
+  const to = after.indexOf(end);
+  if (from < 0 || to < from) throw new Error(`README.md: expected ${start} before ${end}, got neither or one.`);
+  const filled = `${start}\n${content}\n`;
+  if (isCheck && after.slice(from, to) !== filled) {
+    console.error(`README.md › ${name}: expected\n${content}\nRun \`node tools/make-readme.mjs\` after a build.`);
+    process.exitCode = 1;
+  }
+  after = after.slice(0, from) + filled + after.slice(to);
+}
+if (!isCheck && after !== before) writeFileSync(path, after);

@@ -39,6 +39,7 @@ export * from "./recognition/package.ts";
 export * from "./recognition/recognizer.ts";
 export * from "./recognition/stages.ts";
 export * from "./recognition/verify.ts";
+export { type Check, type Reference, referenceRecordings } from "./recognition/verify-checks.ts";
 export * from "./runtime.ts";
 export * from "./sources.ts";
 export * from "./tensor.ts";

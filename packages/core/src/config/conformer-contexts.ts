@@ -8,8 +8,9 @@ const MAX_CONTEXTS = 1000;
 /**
  * The attention contexts of a Conformer, by `_calc_context_sizes` of conformer_encoder.py.
  *
- * A single pair and a list of pairs are read alike. In `chunked_limited_with_rc` NeMo starts with full attention; the
- * triples that it was trained with stand in `att_chunk_context_size`, one list for each of left, chunk and right.
+ * A single pair and a list of pairs are read alike. In `chunked_limited_with_rc` NeMo starts with full attention, whatever
+ * triples `att_context_size` has; those that it was trained with stand in `att_chunk_context_size`, one list for each of
+ * left, chunk and right. Either kind can be chosen.
  */
 export function describeContexts(
   block: ConfigBlock,
@@ -23,8 +24,7 @@ export function describeContexts(
   );
   const chunkContexts = describeChunkContexts(block);
   if (style === "chunked_limited_with_rc") {
-    rawValue(block, "att_context_size");
-    return { style, contexts: [{ left: -1, right: -1 }], chunkContexts };
+    return { style, contexts: [{ left: -1, right: -1 }], chunkContexts: [...listTriples(block), ...chunkContexts] };
   }
   const contexts = listContexts(block);
   for (const context of contexts) checkContext(block, context, style, isLocal, contexts.length);
@@ -44,6 +44,18 @@ function listContexts(block: ConfigBlock): AttContext[] {
     const isPair = Array.isArray(pair) && pair.length === 2 && pair.every((n) => Number.isSafeInteger(n) && n >= -1);
     if (!isPair) throw error();
     return { left: pair[0], right: pair[1] };
+  });
+}
+
+/** The triples of `att_context_size`; NeMo does not read what stands there, so neither is anything else an error. */
+function listTriples(block: ConfigBlock): (readonly [number, number, number])[] {
+  const value = rawValue(block, "att_context_size");
+  if (!Array.isArray(value)) return [];
+  const triples: unknown[] = Array.isArray(value[0]) ? value : [value];
+  if (triples.length > MAX_CONTEXTS) throw tooMany(triples.length);
+  const isCount = (n: unknown) => Number.isSafeInteger(n) && (n as number) >= 0;
+  return triples.filter((triple): triple is [number, number, number] => {
+    return Array.isArray(triple) && triple.length === 3 && triple.every(isCount) && triple[1] > 0;
   });
 }
 

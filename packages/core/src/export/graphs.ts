@@ -44,8 +44,8 @@ export function takesContext(spec: ModelSpec): boolean {
 }
 
 function isLimited(encoder: ConformerSpec): boolean {
-  const { contexts, chunkContexts } = encoder.attention;
-  return chunkContexts.length > 0 || contexts.some((c) => c.left >= 0 || c.right >= 0);
+  const { contexts, style } = encoder.attention;
+  return style === "chunked_limited_with_rc" || contexts.some((c) => c.left >= 0 || c.right >= 0);
 }
 
 /** How many numbers an attention context has: left and right, or left, chunk and right. */

@@ -104,9 +104,14 @@ export function validSteps(encoded: Encoded, row: number): number {
   return Math.min(encoded.lengths[row], encoded.numSteps);
 }
 
-/** Decodes every row of an encoded batch by one head. */
-export async function decodeRows(acoustic: AcousticModel, head: Head, encoded: Encoded): Promise<Hypothesis[]> {
-  const decoder = createHeadDecoder(acoustic, head, acoustic.spec.decoding.confidence);
+/** Decodes every row of an encoded batch by one head, with the checkpoint's own kind of confidence unless told. */
+export async function decodeRows(
+  acoustic: AcousticModel,
+  head: Head,
+  encoded: Encoded,
+  confidence: ConfidenceSpec = acoustic.spec.decoding.confidence,
+): Promise<Hypothesis[]> {
+  const decoder = createHeadDecoder(acoustic, head, confidence);
   const states = encoded.lengths.map(() => decoder.createState());
   await decoder.push(
     encoded,

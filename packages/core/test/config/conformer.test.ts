@@ -113,6 +113,17 @@ describe("describeConformer", () => {
     const style = { att_context_style: "chunked_limited_with_rc", att_context_size: [[-1, -1, -1]] };
     const { attention } = encoderOf({}, { ...style, att_chunk_context_size: [[70], [1, 2], [0, 3]] });
     expect(attention.contexts).toEqual([{ left: -1, right: -1 }]);
+    const listed = {
+      ...style,
+      att_context_size: [
+        [16, 4, 2],
+        [8, 2, 2],
+        [1, 1],
+      ],
+    };
+    expect(encoderOf({}, listed).attention).toMatchObject({
+      ...{ contexts: [{ left: -1, right: -1 }], chunkContexts: [listed.att_context_size[0], [8, 2, 2]] },
+    });
     expect(attention.chunkContexts).toEqual([
       [70, 1, 0],
       [70, 1, 3],
