@@ -1,4 +1,4 @@
-import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { copyFileSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { encodeSafetensors, memorySource, openSafetensors, type Tensor } from "@nemo-stt/core";
 import { BUNDLED_MODELS, loadModel } from "@nemo-stt/node";
@@ -200,6 +200,38 @@ describe("verify", () => {
     const { status, err } = await run("verify", folder, "--all");
     expect(err).toMatch(/expected folders with model\.nemo and reference\.json, got none\. .*\(NOT_FOUND\)/);
     expect(status).toBe(66);
+  });
+
+  test("recordings are those of the folder that the reference names; Python's NaN is read", async () => {
+    const folder = reference("named", (_, own) => {
+      Object.assign(own.about, { clips_folder: "own-clips" });
+      Object.assign(own.clip0.ctc[0], { margin: "NaN here" });
+    });
+    const path = join(folder, "reference.json");
+    writeFileSync(path, readFileSync(path, "utf8").replace('"NaN here"', "NaN"));
+    mkdirSync(join(scratch, "own-clips"));
+    copyFileSync(morning, join(scratch, "own-clips", "morning-rms.wav"));
+    const { status, err } = await run("verify", BUNDLED_MODELS.speech, folder, "--clips", join(scratch, "nowhere"));
+    expect([status, err]).toEqual([0, "1 fixture, all comparisons hold.\n"]);
+  });
+
+  test("--all: one that cannot be compared counts, and keeps no other from it", async () => {
+    const folder = join(scratch, "mixed");
+    for (const name of ["a-broken", "b-good"]) mkdirSync(join(folder, name), { recursive: true });
+    writeFileSync(join(folder, "a-broken", "model.nemo"), "no checkpoint");
+    writeFileSync(join(folder, "a-broken", "reference.json"), "{}");
+    writeFileSync(
+      join(folder, "b-good", "reference.safetensors"),
+      readFileSync(join(scratch, "same", "reference.safetensors")),
+    );
+    writeFileSync(
+      join(folder, "b-good", "reference.json"),
+      JSON.stringify({ ...facts(), model: BUNDLED_MODELS.speech }),
+    );
+    const { status, out, err } = await run("verify", folder, "--all", "--clips", examples);
+    expect(out).toMatch(/^b-good\n {2}ok {4}features/);
+    expect(err).toMatch(/^a-broken: .*\(FORMAT_INVALID\)\nnemo-stt: 1 comparisons do not hold\.\n$/);
+    expect(status).toBe(1);
   });
 
   test("--all: every fixture of a folder", async () => {
