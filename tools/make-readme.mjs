@@ -1,6 +1,6 @@
 // Fills the README's printed outputs with what the commands really print, or with `--check` tells where they differ.
-//   node tools/make-readme.mjs [--check] [--test-output FILE]
-// FILE is what `npm test` printed; its closing lines go into the README. Needs a build.
+//   npm run build && node tools/make-readme.mjs [--check] [FILE WITH THE OUTPUT OF npm test]
+// Without the file the closing lines of the tests stay as they are.
 import { execFileSync } from "node:child_process";
 import { readFileSync, writeFileSync } from "node:fs";
 import { resolve } from "node:path";
@@ -9,7 +9,7 @@ import { stripVTControlCharacters } from "node:util";
 const root = resolve(import.meta.dirname, "..");
 const path = resolve(root, "README.md");
 const isCheck = process.argv.includes("--check");
-const testOutput = process.argv.includes("--test-output") && process.argv[process.argv.indexOf("--test-output") + 1];
+const testOutput = process.argv.slice(2).find((argument) => argument !== "--check");
 
 const run = (...args) => execFileSync(process.execPath, args, { cwd: root, encoding: "utf8", stdio: "pipe" }).trim();
 const block = (text, language = "") => `\`\`\`${language}\n${text}\n\`\`\``;
