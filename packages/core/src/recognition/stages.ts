@@ -1,4 +1,5 @@
 import type { Hypothesis } from "../decoding/hypothesis.ts";
+import { SpeechError } from "../errors.ts";
 import { defaultContext } from "../export/layouts.ts";
 import { createFeatureExtractor, type FeatureExtractor } from "../features/extractor.ts";
 import { float32, int64, type Tensor } from "../tensor.ts";
@@ -16,7 +17,11 @@ export interface Stages {
   readonly hypotheses: Partial<Record<Head, readonly Hypothesis[]>>;
 }
 
-/** Runs a model on a batch of waveforms and keeps what every stage gives. */
+/**
+ * Runs a model on a batch of waveforms and keeps what every stage gives.
+ * @throws SpeechError `AUDIO_INVALID` when the waveforms are too short for the feature matrix to have a column, which
+ * happens where the front end does not pad (`exact_pad`).
+ */
 export async function computeStages(
   acoustic: AcousticModel,
   extractor: FeatureExtractor,
@@ -25,6 +30,14 @@ export async function computeStages(
 ): Promise<Stages> {
   const { ctc, transducer } = acoustic.spec.heads;
   const features = featureBatch(extractor, waveforms);
+  if (features.numFrames === 0) {
+    const { hopSamples } = extractor.spec;
+    const longest = Math.max(0, ...waveforms.map((waveform) => waveform.length));
+    throw new SpeechError(
+      "AUDIO_INVALID",
+      `features: expected at least ${hopSamples} samples, which one frame needs, got ${longest}. Give a longer recording.`,
+    );
+  }
   const encoded = await acoustic.encode(features, context);
   const heads: Head[] = [...(ctc ? (["ctc"] as const) : []), ...(transducer ? (["transducer"] as const) : [])];
   const hypotheses: Partial<Record<Head, readonly Hypothesis[]>> = {};
