@@ -203,6 +203,14 @@ describe("buildTranscript", () => {
     expect(build("transducer", true).events).toMatchObject([{ text: "<en-US>", startStep: 3 }]);
     expect(build("transducer", false).text).toBe("yes. <en-US> he");
     expect(build("ctc", true).text).toBe("yes. <en-US> he");
+    const letters = found(LETTERS, [
+      ["a", 1],
+      [" ", 2],
+      ["b", 3],
+    ]);
+    const spec = specWith({ stripLangTags: true });
+    const spaced = buildTranscript(letters, LETTERS, { spec, head: "transducer", timestamps: "steps", durationSec: 1 });
+    expect(spaced).toMatchObject({ text: "a b", words: [{ text: "a" }, { text: "b" }] });
   });
 
   test("makes words of characters, of pieces of words and of several languages", () => {
