@@ -146,7 +146,10 @@ describe("export: smaller weights", () => {
     writeFileSync(manifest, entry(garden) + entry("missing.wav"));
     // A folder that has a description of ours already must not answer for the new files.
     const target = join(out("int8"), "speech.onnx");
+    const { spec } = JSON.parse((await run("inspect", checkpoint, "--json")).out);
+    const { left, right } = spec.encoder.attention.contexts.at(-1);
     const options = ["--quantize", "fp16", "--layout", "nemo", "--json", "--calibrate", manifest];
+    options.push("--att-context", `${left},${right}`);
     const ran = await run("export", checkpoint, target, ...options);
     expect(ran.err).toContain(`nemo-stt: ${join(scratch, "missing.wav")}: expected`);
     expect(ran.err).toContain("Word error rate of fp16 weights on 1 recording (dev.jsonl):");
@@ -154,6 +157,11 @@ describe("export: smaller weights", () => {
     expect(files[0].name).toBe("speech.onnx");
     expect(comparison.heads.map((row: { head: string }) => row.head)).toEqual(["transducer", "ctc"]);
     expect(comparison.heads[0].fp32.numReference).toBe(4);
+    const alone = join(scratch, "exports", "alone");
+    mkdirSync(alone);
+    for (const { name } of files) copyFileSync(join(out("int8"), name), join(alone, name));
+    const { out: evaluated } = await run("eval", manifest, "--json", "-m", alone, "--head", "ctc");
+    expect(comparison.heads[1].small).toEqual(JSON.parse(evaluated).words);
     expect(ran.status).toBe(0);
   });
 

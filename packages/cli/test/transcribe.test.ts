@@ -112,9 +112,16 @@ describe("transcribe: what is printed", () => {
   });
 
   test("--workers: the same texts in the same order, errors apart as well", async () => {
-    const all = [call, garden, join(scratch, "gone.wav"), morning];
-    const { status, out, err } = await run("transcribe", ...all, "--workers", "2");
-    expect(lines(out)).toEqual([call, garden, morning].map((path) => `${path}: ${textOf(path)}`));
+    // More recordings than parts, so that a part has several.
+    const copies = [call, garden, morning].map((path, i) => {
+      const copy = join(folder("copies"), `${i}.wav`);
+      copyFileSync(path, copy);
+      return [copy, textOf(path)];
+    });
+    const known = [...copies, ...[call, garden, morning].map((path) => [path, textOf(path)])];
+    const paths = [join(scratch, "gone.wav"), ...known.map(([path]) => path)];
+    const { status, out, err } = await run("transcribe", ...paths, "--workers", "2");
+    expect(lines(out)).toEqual(known.map(([path, text]) => `${path}: ${text}`));
     expect(lines(err)).toHaveLength(2);
     expect(status).toBe(1);
   });
