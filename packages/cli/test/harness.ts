@@ -10,6 +10,7 @@ import { type Console, runCli } from "../src/index.ts";
 export const scratch = mkdtempSync(join(tmpdir(), "nemo-stt-cli-"));
 process.env.NEMO_STT_CACHE = join(scratch, "cache");
 process.env.HF_HOME = join(scratch, "hub");
+for (const name of ["HF_HUB_CACHE", "HUGGINGFACE_HUB_CACHE", "HF_HUB_OFFLINE"]) delete process.env[name];
 afterAll(() => rmSync(scratch, { recursive: true, force: true }));
 
 const root = fileURLToPath(new URL("../../../", import.meta.url));

@@ -1,7 +1,7 @@
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { BUNDLED_MODELS } from "@nemo-stt/node";
-import { beforeAll, describe, expect, test } from "vitest";
+import { beforeAll, describe, expect, test, vi } from "vitest";
 import { lines, morning, run, scratch } from "./harness.ts";
 
 const bytes = readFileSync(BUNDLED_MODELS.speech);
@@ -142,5 +142,32 @@ describe("models", () => {
     const { status, out } = await run("transcribe", morning, "-m", "nvidia/tiny");
     expect(out).toMatch(/^[a-z' ]{20,}\n$/);
     expect(status).toBe(0);
+  });
+});
+
+describe("pull", () => {
+  test("prints where the model is, for the next command to use", async () => {
+    const folder = join(scratch, "hub", "hub", "models--nvidia--here");
+    const commit = "1".repeat(40);
+    mkdirSync(join(folder, "snapshots", commit), { recursive: true });
+    writeFileSync(join(folder, "snapshots", commit, "here.nemo"), "weights");
+    const path = join(folder, "snapshots", commit, "here.nemo");
+    expect(await run("pull", "nvidia/here", "--revision", commit)).toMatchObject({
+      status: 0,
+      out: `${path}\n`,
+      err: "",
+    });
+    const { out } = await run("pull", "nvidia/here", "--revision", commit, "--json");
+    expect(JSON.parse(out)).toEqual({ name: "nvidia/here", path, sizeBytes: 7, revision: commit });
+  });
+
+  test("a name that the hub cannot have, and a model that is not here without a network", async () => {
+    const name = await run("pull", "../../etc/passwd");
+    expect(name.err).toMatch(/expected a model's name on the hub, .*\(NOT_FOUND\)\n$/);
+    vi.stubEnv("HF_HUB_OFFLINE", "1");
+    const offline = await run("pull", "nvidia/elsewhere");
+    vi.unstubAllEnvs();
+    expect(offline.err).toMatch(/as HF_HUB_OFFLINE is set, got nothing\. .*\(NETWORK_FAILED\)\n$/);
+    expect([name.status, offline.status, name.out + offline.out]).toEqual([66, 69, ""]);
   });
 });
