@@ -5,7 +5,7 @@ import { decodeRows } from "../../src/recognition/head-decoder.ts";
 import { computeStages } from "../../src/recognition/stages.ts";
 import { verifyModel } from "../../src/recognition/verify.ts";
 import type { Check, Reference } from "../../src/recognition/verify-checks.ts";
-import { float32, int64 } from "../../src/tensor.ts";
+import { float32, int64, type Tensor } from "../../src/tensor.ts";
 import { buildTranscript } from "../../src/transcript/build.ts";
 import { nemoWordConfidence } from "../../src/transcript/nemo-word-confidence.ts";
 import type { TimedText } from "../../src/transcript/transcript.ts";
@@ -76,7 +76,7 @@ async function ownReference(): Promise<Reference & { facts: ReturnType<typeof JS
   ];
   const { features, encoded } = stages;
   const size = encoded.encoded.length / encoded.numSteps;
-  const tensors = new Map([
+  const tensors = new Map<string, Tensor>([
     ["clip0.features", float32(features.data, [1, features.numMels, features.numFrames])],
     ["clip0.features_len", int64(features.lengths)],
     ["clip0.encoder", float32(encoded.encoded, [1, size, encoded.numSteps])],
