@@ -158,7 +158,7 @@ describe("what is no model", () => {
     await expect(loadModel(BUNDLED_MODELS.vad)).rejects.toMatchObject({
       code: "MODEL_UNSUPPORTED",
       message: expect.stringMatching(
-        /nemo-stt-vad-tiny\.nemo: expected a model that writes text, got EncDecFrameClassificationModel, a classifier\. Use it with `vad` or `classify`\.$/,
+        /nemo-stt-vad-tiny\.nemo: expected a model that writes text, got EncDecFrameClassificationModel, a classifier\. Use it with `vad`\.$/,
       ),
     });
   });

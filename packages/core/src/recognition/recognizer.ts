@@ -67,7 +67,7 @@ export async function openRecognizer(model: ModelPackage, runtime: Runtime, numT
   if (!tokenizer) {
     throw new SpeechError(
       "MODEL_UNSUPPORTED",
-      `${model.name}: expected a model that writes text, got ${model.spec.className}, a classifier. Use it with \`vad\` or \`classify\`.`,
+      `${model.name}: expected a model that writes text, got ${model.spec.className}, a classifier. Use it with \`vad\`.`,
     );
   }
   const acoustic = await openAcousticModel(model, runtime, numThreads);

@@ -17,7 +17,7 @@ describe("openRecognizer", () => {
     await expect(openRecognizer(await bundled("vad"), runtime)).rejects.toMatchObject({
       code: "MODEL_UNSUPPORTED",
       message:
-        "vad: expected a model that writes text, got EncDecFrameClassificationModel, a classifier. Use it with `vad` or `classify`.",
+        "vad: expected a model that writes text, got EncDecFrameClassificationModel, a classifier. Use it with `vad`.",
     });
   });
 
