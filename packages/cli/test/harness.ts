@@ -64,6 +64,8 @@ export function runProcess(
     child.stdout.on("data", (bytes: Buffer) => out.push(bytes));
     child.stderr.on("data", (bytes: Buffer) => err.push(bytes));
     child.on("error", reject);
+    // A program that ends without reading its input closes the pipe under the writer: what it printed still counts.
+    child.stdin.on("error", (error: NodeJS.ErrnoException) => error.code === "EPIPE" || reject(error));
     child.on("close", (status, endedBy) =>
       resolve({ status, signal: endedBy, out: Buffer.concat(out).toString(), err: Buffer.concat(err).toString() }),
     );
