@@ -22,6 +22,7 @@ const LAYERS = [
   ["transcript", "export"],
   ["recognition"],
   ["vad"],
+  ["streaming"],
 ];
 
 const layerOf = (folder) => LAYERS.findIndex((row) => row.includes(folder));

@@ -28,6 +28,12 @@ export const ERROR_TABLE = {
   NETWORK_FAILED: { exitCode: 69 },
   /** Used after `close()`. */
   CLOSED: { exitCode: 70 },
+  /** No room for a further stream, or more fed than the queue holds. Try again later, or elsewhere. */
+  OVER_CAPACITY: { exitCode: 75 },
+  /** A peer or a caller was silent for longer than allowed. */
+  TIMED_OUT: { exitCode: 75 },
+  /** A saved stream that is damaged, of another version or of another model. */
+  STATE_INVALID: { exitCode: 65 },
   /** A comparison with a reference failed. */
   VERIFY_FAILED: { exitCode: 1 },
 } as const;

@@ -42,6 +42,7 @@ export * from "./recognition/verify.ts";
 export { type Check, type Reference, referenceRecordings } from "./recognition/verify-checks.ts";
 export * from "./runtime.ts";
 export * from "./sources.ts";
+export * from "./streaming/stream.ts";
 export * from "./tensor.ts";
 export * from "./tokenizer/tokenizer.ts";
 export * from "./transcript/cues.ts";
