@@ -1,6 +1,6 @@
 import type { ConformerSpec } from "../../config/spec.ts";
 import { float, type Value } from "../../onnx/graph.ts";
-import { add, mul, reshape, reshapeTo, silu, transpose } from "../../onnx/ops.ts";
+import { add, mul, reshape, reshapeTo, silu, squeeze, transpose, unsqueeze } from "../../onnx/ops.ts";
 import { derived, linear, type Net, normalize, toRows, weight } from "../net.ts";
 import type { StepMasks } from "./masks.ts";
 
@@ -16,45 +16,82 @@ export function convolution(
   inputs: { numSteps: Value; masks: StepMasks },
 ): Value {
   const { g } = net;
-  const size = spec.modelSize;
-  const [signal, gate] = g.ops("Split", [linear(net, rows, `${prefix}.pointwise_conv1`)], 2, { axis: 1 });
-  const gated = reshapeTo(g, mul(g, signal, g.op("Sigmoid", [gate])), [-1, inputs.numSteps, size]);
-  const channelsFirst = transpose(g, mul(g, gated, inputs.masks.valid), [0, 2, 1]);
-  let x = depthwise(net, spec, prefix, channelsFirst);
-  if (spec.convNorm.kind === "layer_norm") {
-    x = normalize(net, transpose(g, x, [0, 2, 1]), `${prefix}.batch_norm`);
-  } else {
-    x = transpose(g, overTime(net, spec, prefix, x), [0, 2, 1]);
-  }
-  return linear(net, toRows(net, silu(g, x), size), `${prefix}.pointwise_conv2`);
+  const gated = reshapeTo(g, gatedRows(net, prefix, rows), [-1, inputs.numSteps, spec.modelSize]);
+  const { left, right } = spec.convContext;
+  return convolved(net, spec, prefix, mul(g, gated, inputs.masks.valid), [left, right]);
 }
 
-/** Depthwise convolution of `[batch, model, step]`, with the norm folded in where the norm is affine at inference. */
-function depthwise(net: Net, spec: ConformerSpec, prefix: string, x: Value): Value {
+/** The first half: rows `[batch · step, model]` through the gated linear unit. */
+export function gatedRows(net: Net, prefix: string, rows: Value): Value {
+  const { g } = net;
+  const [signal, gate] = g.ops("Split", [linear(net, rows, `${prefix}.pointwise_conv1`)], 2, { axis: 1 });
+  return mul(g, signal, g.op("Sigmoid", [gate]));
+}
+
+/**
+ * The second half: depthwise convolution of `[batch, step, model]`, norm and projection, as rows `[batch · step, model]`.
+ * @param padding zeros before the first and behind the last step
+ */
+export function convolved(
+  net: Net,
+  spec: ConformerSpec,
+  prefix: string,
+  gated: Value,
+  padding: readonly [number, number],
+): Value {
+  const { g } = net;
+  let x = depthwise(net, spec, prefix, gated, padding);
+  if (spec.convNorm.kind === "layer_norm") x = normalize(net, x, `${prefix}.batch_norm`);
+  else if (!isFolded(spec))
+    x = transpose(g, overTime(net, spec, prefix, transpose(g, x, [0, 2, 1])), [0, 2, 1]);
+  return linear(net, toRows(net, silu(g, x), spec.modelSize), `${prefix}.pointwise_conv2`);
+}
+
+const isFolded = ({ convNorm }: ConformerSpec): boolean =>
+  convNorm.kind === "batch_norm" || convNorm.kind === "fused_batch_norm";
+
+/**
+ * Depthwise convolution of `[batch, step, model]`, with the norm folded in where the norm is affine at inference.
+ *
+ * It is written as a convolution of two axes, one of them of size 1: only such does the runtime compute in its blocked
+ * layout, 3 to 50 times as fast as the same convolution of one axis (17 layers of 512 channels: 16 streams of one step
+ * 0.2 instead of 9 ms, 189 steps 0.7 instead of 2.6 ms).
+ */
+function depthwise(
+  net: Net,
+  spec: ConformerSpec,
+  prefix: string,
+  x: Value,
+  padding: readonly [number, number],
+): Value {
   const { g, w } = net;
   const size = spec.modelSize;
   const name = `${prefix}.depthwise_conv`;
-  const attributes = {
-    kernel_shape: [spec.convKernel],
-    pads: [spec.convContext.left, spec.convContext.right],
-    group: size,
-  };
-  const isFolded = spec.convNorm.kind === "batch_norm" || spec.convNorm.kind === "fused_batch_norm";
-  if (!isFolded) {
-    const bias = w.has(`${name}.bias`) ? [weight(net, `${name}.bias`)] : [];
-    return g.op("Conv", [x, weight(net, `${name}.weight`), ...bias], attributes);
-  }
+  const dims = [size, 1, 1, spec.convKernel];
+  const attributes = { kernel_shape: [1, spec.convKernel], pads: [0, padding[0], 0, padding[1]], group: size };
+  const image = transpose(g, unsqueeze(g, x, [1]), [0, 3, 1, 2]);
+  const [weights, ...bias] = isFolded(spec)
+    ? foldedWeights(net, spec, prefix, dims)
+    : [weight(net, `${name}.weight`, dims), ...(w.has(`${name}.bias`) ? [weight(net, `${name}.bias`)] : [])];
+  const convolvedImage = g.op("Conv", [image, weights, ...bias], attributes);
+  return squeeze(g, transpose(g, convolvedImage, [0, 2, 3, 1]), [1]);
+}
+
+/** Weights and biases of the depthwise convolution with the batch norm in them. */
+function foldedWeights(net: Net, spec: ConformerSpec, prefix: string, dims: readonly number[]): [Value, Value] {
+  const { w } = net;
+  const name = `${prefix}.depthwise_conv`;
   const norm = `${prefix}.batch_norm`;
-  const weights = derived(net, `${name}.weight:folded`, [size, 1, spec.convKernel], async () => {
+  const weights = derived(net, `${name}.weight:folded`, dims, async () => {
     const { scale } = await affineOf(net, spec, norm);
     return (await w.read(`${name}.weight`)).map((v, i) => v * scale[Math.floor(i / spec.convKernel)]);
   });
-  const bias = derived(net, `${name}.bias:folded`, [size], async () => {
+  const bias = derived(net, `${name}.bias:folded`, [spec.modelSize], async () => {
     const { scale, shift } = await affineOf(net, spec, norm);
-    const own = w.has(`${name}.bias`) ? await w.read(`${name}.bias`) : new Float32Array(size);
+    const own = w.has(`${name}.bias`) ? await w.read(`${name}.bias`) : new Float32Array(spec.modelSize);
     return own.map((v, i) => v * scale[i] + shift[i]);
   });
-  return g.op("Conv", [x, weights, bias], attributes);
+  return [weights, bias];
 }
 
 /** A batch norm at inference as `scale · x + shift`. */

@@ -38,7 +38,13 @@ export function conformerEncoder(
   let shared = attentionInputs(net, spec, sequence, inputs.context);
   let rows = toRows(net, sequence.x, spec.modelSize);
   for (let i = 0; i < spec.numLayers; i++) {
-    rows = g.scope(`layers.${i}`, () => layer(net, spec, `encoder.layers.${i}`, rows, shared));
+    const prefix = `encoder.layers.${i}`;
+    const own = shared;
+    const parts = {
+      attention: (x: Value) => attention(net, spec, `${prefix}.self_attn`, x, own),
+      convolution: (x: Value) => convolution(net, spec, `${prefix}.conv`, x, own),
+    };
+    rows = g.scope(`layers.${i}`, () => conformerLayer(net, prefix, rows, parts));
     if (spec.reduction?.position === i) {
       sequence = reduced(net, spec, {
         x: unrow(net, rows, shared.numSteps, spec.modelSize),
@@ -55,31 +61,23 @@ export function conformerEncoder(
   return { encoded: transpose(g, sequence.x, [0, 2, 1]), lengths: sequence.lengths };
 }
 
+/** What of a layer looks at other steps: attention and convolution, both on normalised rows `[batch · step, model]`. */
+export interface LayerParts {
+  readonly attention: (rows: Value) => Value;
+  readonly convolution: (rows: Value) => Value;
+}
+
 /** One `ConformerLayer` on rows `[batch · step, model]`. */
-function layer(net: Net, spec: ConformerSpec, prefix: string, input: Value, shared: AttentionInputs): Value {
+export function conformerLayer(net: Net, prefix: string, input: Value, parts: LayerParts): Value {
   const { g } = net;
-  let x = add(
-    g,
-    input,
-    g.scope("feed_forward1", () => feedForward(net, prefix, "feed_forward1", input)),
-  );
+  const plus = (x: Value, name: string, part: () => Value) => add(g, x, g.scope(name, part));
+  let x = plus(input, "feed_forward1", () => feedForward(net, prefix, "feed_forward1", input));
   const attended = normalize(net, x, `${prefix}.norm_self_att`);
-  x = add(
-    g,
-    x,
-    g.scope("self_attn", () => attention(net, spec, `${prefix}.self_attn`, attended, shared)),
-  );
+  x = plus(x, "self_attn", () => parts.attention(attended));
   const convolved = normalize(net, x, `${prefix}.norm_conv`);
-  x = add(
-    g,
-    x,
-    g.scope("conv", () => convolution(net, spec, `${prefix}.conv`, convolved, shared)),
-  );
-  x = add(
-    g,
-    x,
-    g.scope("feed_forward2", () => feedForward(net, prefix, "feed_forward2", x)),
-  );
+  x = plus(x, "conv", () => parts.convolution(convolved));
+  const half = x;
+  x = plus(x, "feed_forward2", () => feedForward(net, prefix, "feed_forward2", half));
   return normalize(net, x, `${prefix}.norm_out`);
 }
 
