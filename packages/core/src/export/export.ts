@@ -23,6 +23,7 @@ import {
   formatManifest,
   MANIFEST_NAME,
   MANIFEST_SCHEMA,
+  type Manifest,
   TOKENIZER_NAME,
   TOKENS_NAME,
 } from "./manifest.ts";
@@ -131,17 +132,14 @@ async function writeCompanions(source: ExportSource, folder: FolderSink): Promis
 }
 
 /** `conformer_ctc.onnx`, `conformer_transducer.onnx`, `convasr_classifier.onnx`, …: the encoder and what is fused to it. */
-function graphNames(
-  spec: ModelSpec,
-  graphs: ModelGraphs,
-  stem: string | undefined,
-): { encoder: string; prediction?: string; joint?: string } {
+function graphNames(spec: ModelSpec, graphs: ModelGraphs, stem: string | undefined): Manifest["graphs"] {
   const { ctc, transducer } = spec.heads;
   const head = ctc && transducer ? "hybrid" : ctc ? "ctc" : transducer ? "transducer" : "classifier";
   return {
     encoder: `${stem ?? `${spec.encoder.kind}_${head}`}.onnx`,
     ...(graphs.prediction ? { prediction: "prediction.onnx" } : {}),
     ...(graphs.joint ? { joint: "joint.onnx" } : {}),
+    ...(graphs.streaming ? { streaming: "streaming.onnx" } : {}),
   };
 }
 

@@ -1,4 +1,5 @@
 import { conformerEncoder } from "../architectures/conformer/encoder.ts";
+import { streamingConformer } from "../architectures/conformer/streaming.ts";
 import { convAsrEncoder } from "../architectures/convasr/encoder.ts";
 import {
   classifierHead,
@@ -11,7 +12,9 @@ import {
 } from "../architectures/heads.ts";
 import { createNet, type Net, type Precision, type Weights } from "../architectures/net.ts";
 import type { ConformerSpec, ModelSpec, TransducerSpec } from "../config/spec.ts";
+import { streamGeometry, streamObstacle } from "../config/streaming.ts";
 import { type Graph, GraphBuilder, type Value } from "../onnx/graph.ts";
+import { transpose } from "../onnx/ops.ts";
 
 /** The graphs of a model, by the part of it they compute. */
 export interface ModelGraphs {
@@ -28,14 +31,19 @@ export interface ModelGraphs {
   readonly prediction?: Graph;
   /** `encoder` and `prediction` `[row, joint]` → `logits` `[row, output]`. */
   readonly joint?: Graph;
+  /** One chunk of any number of streams in any latency modes, where the encoder can be streamed (`streamingGraph`). */
+  readonly streaming?: Graph;
 }
 
 /** Builds every graph of a model in our own layout. */
 export function buildGraphs(spec: ModelSpec, weights: Weights, precision: Precision = "float32"): ModelGraphs {
   const graphs: ModelGraphs = { encoder: encoderGraph(spec, weights, precision) };
-  const transducer = spec.heads.transducer;
-  if (!transducer) return graphs;
-  return { ...graphs, prediction: predictionGraph(transducer, weights), joint: jointGraph(transducer, weights) };
+  const { transducer } = spec.heads;
+  return {
+    ...graphs,
+    ...(transducer && { prediction: predictionGraph(transducer, weights), joint: jointGraph(transducer, weights) }),
+    ...(streamObstacle(spec) === undefined && { streaming: streamingGraph(spec, weights, precision) }),
+  };
 }
 
 /** True where the encoder's graph takes the attention context as an input. */
@@ -79,17 +87,50 @@ function encoderGraph(spec: ModelSpec, weights: Weights, precision: Precision): 
   const { encoded, lengths: numSteps } = addEncoder(net, spec, { features, lengths, context });
   g.output("encoded", encoded, "float32", ["batch", outputSize(spec), "step"]);
   g.output("encoded_lengths", numSteps, "int64", ["batch"]);
-  const { ctc, transducer, classifier } = spec.heads;
-  if (ctc) g.output("log_probs", ctcHead(net, ctc, encoded), "float32", ["batch", "step", ctc.numClasses]);
-  if (transducer) {
-    const projected = encoderProjection(net, encoded);
-    g.output("encoder_projected", projected, "float32", ["batch", "step", transducer.joint.hiddenSize]);
-  }
+  addTextHeads(net, spec, encoded);
+  const { classifier } = spec.heads;
   if (classifier) {
     const axes =
       classifier.kind === "frame" ? ["batch", "step", classifier.numClasses] : ["batch", classifier.numClasses];
     g.output("logits", classifierHead(net, classifier, encoded), "float32", axes);
   }
+  return g.finish();
+}
+
+/** The heads that are fused to the encoder `[batch, model, step]` of a model that writes text. */
+function addTextHeads(net: Net, { heads: { ctc, transducer } }: ModelSpec, encoded: Value): void {
+  const { g } = net;
+  if (ctc) g.output("log_probs", ctcHead(net, ctc, encoded), "float32", ["batch", "step", ctc.numClasses]);
+  if (transducer) {
+    const projected = encoderProjection(net, encoded);
+    g.output("encoder_projected", projected, "float32", ["batch", "step", transducer.joint.hiddenSize]);
+  }
+}
+
+/**
+ * One chunk of any number of streams: `frames` float32 `[batch, frame, mel]`, `frame_begin` and `frame_end` int64
+ * `[batch]`, `pool` float32 `[row, model]`, `attention_rows` int32 `[batch, cached]`, `cached_steps` int64 `[batch]`,
+ * `conv_rows` int32 `[batch, convLeft]` → `encoded` `[batch, model, step]`, the heads as in the offline graph, and `cache`
+ * `[3 · layer, batch, step, model]`. See `StreamingInputs` for what they mean.
+ */
+function streamingGraph(spec: ModelSpec, weights: Weights, precision: Precision): Graph {
+  const encoder = spec.encoder as ConformerSpec;
+  const geometry = streamGeometry(encoder);
+  const g = new GraphBuilder("streaming");
+  const net = createNet(g, weights, precision);
+  const { encoded, cache } = streamingConformer(net, encoder, geometry, {
+    frames: g.input("frames", "float32", ["batch", "frame", encoder.numMels]),
+    frameBegin: g.input("frame_begin", "int64", ["batch"]),
+    frameEnd: g.input("frame_end", "int64", ["batch"]),
+    pool: g.input("pool", "float32", ["row", encoder.modelSize]),
+    attentionRows: g.input("attention_rows", "int32", ["batch", "cached"]),
+    cachedSteps: g.input("cached_steps", "int64", ["batch"]),
+    convRows: geometry.convLeft > 0 ? g.input("conv_rows", "int32", ["batch", geometry.convLeft]) : undefined,
+  });
+  const channelsFirst = transpose(g, encoded, [0, 2, 1]);
+  g.output("encoded", channelsFirst, "float32", ["batch", outputSize(spec), "step"]);
+  addTextHeads(net, spec, channelsFirst);
+  g.output("cache", cache, "float32", [3 * encoder.numLayers, "batch", "step", encoder.modelSize]);
   return g.finish();
 }
 

@@ -19,7 +19,12 @@ export interface Manifest {
   /** The checkpoint it came from, by name and by content. */
   readonly source: { readonly name: string; readonly fingerprint: string };
   readonly precision: string;
-  readonly graphs: { readonly encoder: string; readonly prediction?: string; readonly joint?: string };
+  readonly graphs: {
+    readonly encoder: string;
+    readonly prediction?: string;
+    readonly joint?: string;
+    readonly streaming?: string;
+  };
   readonly spec: ModelSpec;
 }
 

@@ -173,6 +173,16 @@ export class GraphBuilder {
     });
   }
 
+  /** A constant int32 scalar. */
+  int32(value: number): Value {
+    return this.initializer({
+      name: `const/int32_scalar/${value}`,
+      type: "int32",
+      dims: [],
+      bytes: () => new Uint8Array(Int32Array.of(value).buffer),
+    });
+  }
+
   /** A constant float32 scalar. */
   number(value: number): Value {
     return this.initializer({

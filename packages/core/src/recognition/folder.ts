@@ -38,6 +38,7 @@ export async function openModelFolder(folder: ModelFolder): Promise<ModelPackage
       encoder: folder.graph(graphs.encoder),
       ...(graphs.prediction ? { prediction: folder.graph(graphs.prediction) } : {}),
       ...(graphs.joint ? { joint: folder.graph(graphs.joint) } : {}),
+      ...(graphs.streaming ? { streaming: folder.graph(graphs.streaming) } : {}),
     },
   };
 }

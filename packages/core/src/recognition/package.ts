@@ -15,5 +15,6 @@ export interface ModelPackage {
     readonly encoder: GraphLocation;
     readonly prediction?: GraphLocation;
     readonly joint?: GraphLocation;
+    readonly streaming?: GraphLocation;
   };
 }

@@ -69,7 +69,7 @@ export function attention(net: Net, spec: ConformerSpec, prefix: string, rows: V
 }
 
 /** `pos_bias_u` or `pos_bias_v` times the scale of the queries, `[head, 1-step broadcast, headSize]`. */
-function scaledBias(net: Net, name: string, scale: number): Value {
+export function scaledBias(net: Net, name: string, scale: number): Value {
   return mul(net.g, weight(net, name), net.g.number(scale));
 }
 
@@ -83,23 +83,24 @@ function positionScores(net: Net, spec: ConformerSpec, prefix: string, query: Va
     [1, -1, spec.numHeads, headSize],
   );
   const raw = matMul(g, query, transpose(g, projected, [0, 2, 3, 1]));
-  return relativeShift(net, raw, inputs.numSteps);
+  return alignPositions(net, raw, inputs.numSteps, inputs.numSteps);
 }
 
 /**
- * `[batch, head, query, 2 · step]` by distance → `[batch, head, query, key]`.
+ * `[a, b, query, key + query]` by distance → `[a, b, query, key]` by key, for queries that are the last of the keys.
  *
- * Score (i, j) stands in column `step - 1 - i + j`, which is position `i · (2 · step - 1) + step - 1 + j` of the
- * flattened matrix: cutting `step - 1` off the front and one off the end leaves rows one shorter, aligned by key.
+ * Columns are the distances `key - 1 … -query`. Score (i, j), of distance `key - query + i - j`, stands in column
+ * `query - 1 - i + j`, which is position `i · (key + query - 1) + query - 1 + j` of the flattened matrix: cutting
+ * `query - 1` off the front and one off the end leaves rows one shorter, aligned by key.
  */
-function relativeShift(net: Net, raw: Value, numSteps: Value): Value {
+export function alignPositions(net: Net, raw: Value, numQueries: Value, numKeys: Value): Value {
   const { g } = net;
   const flat = reshape(g, raw, [0, 0, -1]);
   const one = g.ints([1]);
-  const cut = slice(g, flat, 2, sub(g, numSteps, one), -1);
-  const width = sub(g, add(g, numSteps, numSteps), one);
-  const aligned = g.op("Reshape", [cut, concat(g, [g.ints([0, 0]), numSteps, width], 0)]);
-  return slice(g, aligned, 3, 0, numSteps);
+  const cut = slice(g, flat, 2, sub(g, numQueries, one), -1);
+  const width = sub(g, add(g, numKeys, numQueries), one);
+  const aligned = g.op("Reshape", [cut, concat(g, [g.ints([0, 0]), numQueries, width], 0)]);
+  return slice(g, aligned, 3, 0, numKeys);
 }
 
 interface GlobalParts {

@@ -42,8 +42,7 @@ export function convolved(
   const { g } = net;
   let x = depthwise(net, spec, prefix, gated, padding);
   if (spec.convNorm.kind === "layer_norm") x = normalize(net, x, `${prefix}.batch_norm`);
-  else if (!isFolded(spec))
-    x = transpose(g, overTime(net, spec, prefix, transpose(g, x, [0, 2, 1])), [0, 2, 1]);
+  else if (!isFolded(spec)) x = transpose(g, overTime(net, spec, prefix, transpose(g, x, [0, 2, 1])), [0, 2, 1]);
   return linear(net, toRows(net, silu(g, x), spec.modelSize), `${prefix}.pointwise_conv2`);
 }
 
@@ -57,13 +56,7 @@ const isFolded = ({ convNorm }: ConformerSpec): boolean =>
  * layout, 3 to 50 times as fast as the same convolution of one axis (17 layers of 512 channels: 16 streams of one step
  * 0.2 instead of 9 ms, 189 steps 0.7 instead of 2.6 ms).
  */
-function depthwise(
-  net: Net,
-  spec: ConformerSpec,
-  prefix: string,
-  x: Value,
-  padding: readonly [number, number],
-): Value {
+function depthwise(net: Net, spec: ConformerSpec, prefix: string, x: Value, padding: readonly [number, number]): Value {
   const { g, w } = net;
   const size = spec.modelSize;
   const name = `${prefix}.depthwise_conv`;

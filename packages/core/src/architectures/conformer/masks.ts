@@ -38,6 +38,21 @@ export function stepMasks(
   return { valid, scoreBias: add(g, keyBias, g.op("Where", [isVisible, g.number(0), g.number(MASKED)])) };
 }
 
+/**
+ * What is added to the scores of a chunk's queries, float32 `[1, batch, 1, key]`: of the `numCached` keys before the chunk
+ * the last `cachedSteps` count, of its own the first `steps`.
+ */
+export function streamMasks(
+  g: GraphBuilder,
+  sizes: { numCached: Value; numSteps: Value; cachedSteps: Value; steps: Value },
+): Value {
+  const { numCached, numSteps } = sizes;
+  const places = unsqueeze(g, sub(g, range(g, add(g, numCached, numSteps)), numCached), [0]);
+  const isCached = g.op("GreaterOrEqual", [places, unsqueeze(g, g.op("Neg", [sizes.cachedSteps]), [1])]);
+  const isOwn = g.op("Less", [places, unsqueeze(g, sizes.steps, [1])]);
+  return unsqueeze(g, g.op("Where", [g.op("And", [isCached, isOwn]), g.number(0), g.number(MASKED)]), [0, 2]);
+}
+
 /** Whether query step `query` sees key step `key`: bool `[query, key]`. */
 function visible(
   g: GraphBuilder,

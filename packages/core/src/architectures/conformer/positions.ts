@@ -31,6 +31,26 @@ export function relativePositions(g: GraphBuilder, numKeys: Value, numQueries: V
   return sinusoids(g, cast(g, relativeDistances(g, numKeys, numQueries), "float32"), modelSize);
 }
 
+/** The same rows as a constant, for the distances `farthest … -ahead`: `[farthest + ahead + 1, model]`. */
+export function positionRows(g: GraphBuilder, farthest: number, ahead: number, modelSize: number): Value {
+  const numRows = farthest + ahead + 1;
+  return g.table(`position_rows/${farthest}_${ahead}_${modelSize}`, [numRows, modelSize], () => {
+    const speeds = frequencies(modelSize);
+    const rows = new Float32Array(numRows * modelSize);
+    for (let r = 0; r < numRows; r++) writeSinusoids(rows, r * modelSize, farthest - r, speeds);
+    return rows;
+  });
+}
+
+/** One row of interleaved sines and cosines. */
+function writeSinusoids(rows: Float32Array, offset: number, position: number, speeds: Float32Array): void {
+  speeds.forEach((speed, i) => {
+    const angle = Math.fround(position * speed);
+    rows[offset + 2 * i] += Math.sin(angle);
+    rows[offset + 2 * i + 1] += Math.cos(angle);
+  });
+}
+
 /** The distances `numKeys - 1 … -numQueries` as int64. */
 function relativeDistances(g: GraphBuilder, numKeys: Value, numQueries: Value): Value {
   return sub(g, sub(g, numKeys, g.ints([1])), range(g, add(g, numKeys, numQueries)));
@@ -80,11 +100,7 @@ function localSlots(left: number, right: number, modelSize: number): Float32Arra
     ];
     for (const r of tableRows) {
       if (r === undefined) continue;
-      for (let i = 0; i < modelSize / 2; i++) {
-        const angle = Math.fround((left - r) * speeds[i]);
-        rows[slot * modelSize + 2 * i] += Math.sin(angle);
-        rows[slot * modelSize + 2 * i + 1] += Math.cos(angle);
-      }
+      writeSinusoids(rows, slot * modelSize, left - r, speeds);
     }
   }
   return rows;

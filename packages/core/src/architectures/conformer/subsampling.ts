@@ -1,5 +1,5 @@
 import type { SubsamplingSpec } from "../../config/spec.ts";
-import type { Value } from "../../onnx/graph.ts";
+import type { GraphBuilder, Value } from "../../onnx/graph.ts";
 import {
   add,
   cast,
@@ -51,60 +51,104 @@ function project(net: Net, x: Value, prefix: string, scale: number): Value {
   return reshapeTo(g, rows, [sizeOf(g, x, 0), sizeOf(g, x, 1), numOut]);
 }
 
-/**
- * Convolutions of stride 2 over time and frequency, every input masked beyond the valid frames as NeMo's
- * `MaskedConvSequential` does, then a linear layer over `channel · frequency`.
- */
+/** Which places of the time axis are of the recording, int64 `[batch]` each; `begin` is undefined where all rows begin at 0. */
+export interface Validity {
+  readonly begin: Value | undefined;
+  readonly end: Value;
+}
+
+/** How the time axis goes through the stages of a convolutional subsampling. */
+export interface TimeAxis {
+  readonly valid: Validity;
+  /** The valid places of a stage's output. */
+  readonly next: (valid: Validity) => Validity;
+  /** Zeros before and behind the input of each stage. */
+  readonly pads: readonly [number, number];
+}
+
+/** Convolutional subsampling of whole recordings `[batch, frame, size]`. */
 export function convSubsample(
   net: Net,
   prefix: string,
-  spec: Pick<SubsamplingSpec, "kind" | "factor" | "isCausal" | "isMasked">,
+  spec: ConvStagesSpec,
   input: Sequence,
   inputSize: number,
   scale: number,
 ): Sequence {
+  return convStages(net, prefix, spec, input.x, inputSize, scale, {
+    valid: { begin: undefined, end: input.lengths },
+    next: ({ end }) => ({ begin: undefined, end: halve(net, end, spec.isCausal) }),
+    // Causal convolutions look two back and one ahead on both axes, so that a step needs no later frame.
+    pads: frequencyPads(spec.isCausal),
+  });
+}
+
+type ConvStagesSpec = Pick<SubsamplingSpec, "kind" | "factor" | "isCausal" | "isMasked">;
+
+/**
+ * Convolutions of stride 2 over time and frequency, every input masked outside of the valid frames as NeMo's
+ * `MaskedConvSequential` does, then a linear layer over `channel · frequency`.
+ */
+export function convStages(
+  net: Net,
+  prefix: string,
+  spec: ConvStagesSpec,
+  frames: Value,
+  inputSize: number,
+  scale: number,
+  time: TimeAxis,
+): Sequence {
   const { g, w } = net;
   const numStages = Math.log2(spec.factor);
-  const first = spec.isMasked ? firstConv : unmaskedFirstConv;
-  let { x, lengths } = first(net, `${prefix}.conv.0`, spec, input);
+  let { valid } = time;
+  const first = `${prefix}.conv.0`;
+  let x = spec.isMasked
+    ? firstConv(net, first, spec.isCausal, frames, time)
+    : stridedConv(net, unsqueeze(g, frames, [1]), first, convAttributes(spec.isCausal, time.pads));
+  x = g.op("Relu", [x]);
+  valid = time.next(valid);
   let width = halfWidth(inputSize, spec.isCausal);
   for (let stage = 1, layer = 2; stage < numStages; stage++) {
-    if (stage > 1 && spec.isMasked) x = maskTime(net, x, lengths);
+    if (stage > 1 && spec.isMasked) x = maskTime(net, x, valid);
     const isDepthwise = spec.kind === "dw_striding";
-    x = stridedConv(net, x, `${prefix}.conv.${layer}`, spec.isCausal, isDepthwise);
+    const group = isDepthwise ? w.dims(`${prefix}.conv.${layer}.weight`)[0] : 1;
+    x = stridedConv(net, x, `${prefix}.conv.${layer}`, convAttributes(spec.isCausal, time.pads, group));
     if (isDepthwise) {
       const pointwise = `${prefix}.conv.${layer + 1}`;
       x = g.op("Conv", [x, weight(net, `${pointwise}.weight`), weight(net, `${pointwise}.bias`)]);
     }
     layer += isDepthwise ? 3 : 2;
     x = g.op("Relu", [x]);
-    lengths = halve(net, lengths, spec.isCausal);
+    valid = time.next(valid);
     width = halfWidth(width, spec.isCausal);
   }
-  if (spec.isMasked) x = maskTime(net, x, lengths);
+  if (spec.isMasked) x = maskTime(net, x, valid);
   const channels = w.dims(`${prefix}.conv.0.weight`)[0];
   const flat = reshape(g, transpose(g, x, [0, 2, 1, 3]), [0, 0, channels * width]);
-  return { x: project(net, flat, `${prefix}.out`, scale), lengths };
+  return { x: project(net, flat, `${prefix}.out`, scale), lengths: valid.end };
 }
 
 /** Beats every real activation: what is pulled down by this is zero after the ReLU. */
 const PULL_DOWN = -1e30;
 
 /**
- * The first convolution and its ReLU, with the mask of its output built in.
+ * The first convolution, with the mask of its output built in.
  *
- * Beyond the valid frames the output must be zero, not the bias. Masking it afterwards would take this largest tensor of
- * the whole encoder out of the runtime's blocked layout and back; instead the input gets a second channel that is 1 beyond
- * the valid frames, and the kernel pulls an output down when the frame at its own place is one of these.
+ * Outside of the valid frames the output must be zero after its ReLU, not the bias. Masking it afterwards would take this
+ * largest tensor of the whole encoder out of the runtime's blocked layout and back; instead the input gets a second
+ * channel that is 1 outside, and the kernel pulls an output down when the frame at its own place is one of these.
  */
-function firstConv(net: Net, prefix: string, spec: { isCausal: boolean }, input: Sequence): Sequence {
+function firstConv(net: Net, prefix: string, isCausal: boolean, frames: Value, { valid, pads }: TimeAxis): Value {
   const { g, w } = net;
   const [channels] = w.dims(`${prefix}.weight`);
-  const numFrames = sizeOf(g, input.x, 1);
-  const isValid = g.op("Less", [unsqueeze(g, range(g, numFrames), [0]), unsqueeze(g, input.lengths, [1])]);
-  const valid = unsqueeze(g, cast(g, isValid, "float32"), [2]);
-  const beyond = g.op("Expand", [sub(g, g.number(1), valid), g.op("Shape", [input.x])]);
-  const both = concat(g, [unsqueeze(g, mul(g, input.x, valid), [1]), unsqueeze(g, beyond, [1])], 1);
+  const numFrames = sizeOf(g, frames, 1);
+  const asFrames = (isValid: Value) => unsqueeze(g, cast(g, isValid, "float32"), [2]);
+  // Behind the last frame the kernel's middle tells; before the first, an output may stand on the frame before it.
+  const middles = valid.begin && { begin: sub(g, valid.begin, g.int(1)), end: valid.end };
+  const inside = asFrames(isWithin(g, numFrames, valid));
+  const standing = middles ? asFrames(isWithin(g, numFrames, middles)) : inside;
+  const outside = g.op("Expand", [sub(g, g.number(1), standing), g.op("Shape", [frames])]);
+  const both = concat(g, [unsqueeze(g, mul(g, frames, inside), [1]), unsqueeze(g, outside, [1])], 1);
   // Half precision cannot hold the pull.
   const weights = derived(
     { ...net, precision: "float32" },
@@ -121,33 +165,22 @@ function firstConv(net: Net, prefix: string, spec: { isCausal: boolean }, input:
       return out;
     },
   );
-  const x = g.op("Conv", [both, weights, weight(net, `${prefix}.bias`)], convAttributes(spec.isCausal, 1));
-  return { x: g.op("Relu", [x]), lengths: halve(net, input.lengths, spec.isCausal) };
-}
-
-/** The same for a checkpoint that NeMo runs without masks. */
-function unmaskedFirstConv(net: Net, prefix: string, spec: { isCausal: boolean }, input: Sequence): Sequence {
-  const x = stridedConv(net, unsqueeze(net.g, input.x, [1]), prefix, spec.isCausal, false);
-  return { x: net.g.op("Relu", [x]), lengths: halve(net, input.lengths, spec.isCausal) };
+  return g.op("Conv", [both, weights, weight(net, `${prefix}.bias`)], convAttributes(isCausal, pads));
 }
 
 /** Frequencies left after one strided convolution. */
 const halfWidth = (width: number, isCausal: boolean): number =>
   isCausal ? Math.floor(width / 2) + 1 : Math.ceil(width / 2);
 
-/** Causal convolutions look two back and one ahead on both axes, so that a step needs no later frame. */
-function stridedConv(net: Net, x: Value, prefix: string, isCausal: boolean, isDepthwise: boolean): Value {
-  const [channels] = net.w.dims(`${prefix}.weight`);
-  const inputs = [x, weight(net, `${prefix}.weight`), weight(net, `${prefix}.bias`)];
-  return net.g.op("Conv", inputs, convAttributes(isCausal, isDepthwise ? channels : 1));
-}
+const stridedConv = (net: Net, x: Value, prefix: string, attributes: ReturnType<typeof convAttributes>): Value =>
+  net.g.op("Conv", [x, weight(net, `${prefix}.weight`), weight(net, `${prefix}.bias`)], attributes);
 
-const convAttributes = (isCausal: boolean, group: number) => ({
-  kernel_shape: [3, 3],
-  strides: [2, 2],
-  pads: isCausal ? [2, 2, 1, 1] : [1, 1, 1, 1],
-  group,
-});
+const frequencyPads = (isCausal: boolean): readonly [number, number] => (isCausal ? [2, 1] : [1, 1]);
+
+function convAttributes(isCausal: boolean, timePads: readonly [number, number], group = 1) {
+  const [low, high] = frequencyPads(isCausal);
+  return { kernel_shape: [3, 3], strides: [2, 2], pads: [timePads[0], low, timePads[1], high], group };
+}
 
 /** Length after one strided convolution. */
 function halve(net: Net, lengths: Value, isCausal: boolean): Value {
@@ -156,11 +189,19 @@ function halve(net: Net, lengths: Value, isCausal: boolean): Value {
   return isCausal ? add(g, div(g, lengths, two), g.int(1)) : div(g, add(g, lengths, g.int(1)), two);
 }
 
-/** Zeroes `[batch, channel, time, frequency]` at and beyond each row's length. */
-function maskTime(net: Net, x: Value, lengths: Value): Value {
+/** Which of `size` places are valid: bool `[batch, place]`. */
+function isWithin(g: GraphBuilder, size: Value, { begin, end }: Validity): Value {
+  const places = unsqueeze(g, range(g, size), [0]);
+  const isBefore = g.op("Less", [places, unsqueeze(g, end, [1])]);
+  if (begin === undefined) return isBefore;
+  return g.op("And", [isBefore, g.op("GreaterOrEqual", [places, unsqueeze(g, begin, [1])])]);
+}
+
+/** Zeroes `[batch, channel, time, frequency]` outside of the valid places. */
+function maskTime(net: Net, x: Value, valid: Validity): Value {
   const { g } = net;
-  const valid = g.op("Less", [unsqueeze(g, range(g, sizeOf(g, x, 2)), [0]), unsqueeze(g, lengths, [1])]);
-  return mul(g, x, unsqueeze(g, cast(g, valid, "float32"), [1, 3]));
+  const mask = cast(g, isWithin(g, sizeOf(g, x, 2), valid), "float32");
+  return mul(g, x, unsqueeze(g, mask, [1, 3]));
 }
 
 /** Stacks `factor` frames into one step. */

@@ -1,0 +1,185 @@
+import type { ConformerSpec } from "../../config/spec.ts";
+import type { StreamGeometry } from "../../config/streaming.ts";
+import type { GraphBuilder, Value } from "../../onnx/graph.ts";
+import { add, concat, reshape, reshapeTo, sizeOf, slice, transpose } from "../../onnx/ops.ts";
+import { linear, type Net, toRows } from "../net.ts";
+import { alignPositions, scaledBias } from "./attention.ts";
+import { convolved, gatedRows } from "./convolution.ts";
+import { conformerLayer } from "./encoder.ts";
+import { streamMasks } from "./masks.ts";
+import { positionRows } from "./positions.ts";
+import { subsampleChunk } from "./streaming-subsampling.ts";
+
+/**
+ * Inputs of a streaming Conformer. Everything in which latency modes and positions of streams differ is data, so that any
+ * streams share a batch.
+ *
+ * What a stream remembers lies in `pool`, rows of one model width: for every layer `left` rows of keys, `left` of values
+ * and `convLeft` of the convolution's input (`cacheRows`). It is an input that the runtime reads in place: a batch
+ * gathers just the rows it needs, layer by layer, and gives back the rows of its own steps for the caller to put there.
+ */
+export interface StreamingInputs {
+  /** `[batch, frame, mel]`: the frames that a chunk's steps hear, zero outside of the recording. */
+  readonly frames: Value;
+  /** int64 `[batch]`: frames `[begin, end)` of each row are of the recording; what lies outside is masked in every stage. */
+  readonly frameBegin: Value;
+  readonly frameEnd: Value;
+  /** float32 `[row, model]` */
+  readonly pool: Value;
+  /** int32 `[batch, cached]`: rows of the first layer's keys, oldest first; what is missing points at rows of zeros. */
+  readonly attentionRows: Value;
+  /** int64 `[batch]`: how many of the last `cached` keys count. */
+  readonly cachedSteps: Value;
+  /** int32 `[batch, convLeft]`: rows of the first layer's convolution input, zeros before the stream's beginning. */
+  readonly convRows: Value | undefined;
+}
+
+/** How the rows of one stream lie in the pool. */
+export interface CacheLayout {
+  /** Steps of attention that are kept. */
+  readonly left: number;
+  readonly convLeft: number;
+  readonly rowsPerLayer: number;
+  readonly numRows: number;
+}
+
+/** The layout of a stream's rows: layer after layer, in each keys, values and convolution input. */
+export function cacheLayout(spec: ConformerSpec, { maxLeft, convLeft }: StreamGeometry): CacheLayout {
+  const rowsPerLayer = 2 * maxLeft + convLeft;
+  return { left: maxLeft, convLeft, rowsPerLayer, numRows: spec.numLayers * rowsPerLayer };
+}
+
+/**
+ * One chunk of any number of streams: `encoded` `[batch, step, model]`, `steps` int64 `[batch]` valid steps of each row,
+ * and `cache` `[3 · layer, batch, step, model]`: the new rows of keys, values and convolution input of every layer.
+ *
+ * The numbers are those of the offline encoder with the same context (NeMo `ConformerEncoder.forward_internal` with
+ * caches, conformer_encoder.py; there the caches hold the attention's input, here what is projected from it).
+ */
+export function streamingConformer(
+  net: Net,
+  spec: ConformerSpec,
+  geometry: StreamGeometry,
+  inputs: StreamingInputs,
+): { encoded: Value; steps: Value; cache: Value } {
+  const { g } = net;
+  const scale = spec.xscaling ? Math.sqrt(spec.modelSize) : 1;
+  const sequence = g.scope("pre_encode", () => subsampleChunk(net, spec.subsampling, inputs, spec.numMels, scale));
+  const numSteps = sizeOf(g, sequence.x, 1);
+  const numCached = sizeOf(g, inputs.attentionRows, 1);
+  const shared: Shared = {
+    ...inputs,
+    numSteps,
+    numCached,
+    layout: cacheLayout(spec, geometry),
+    scoreBias: streamMasks(g, { numCached, numSteps, cachedSteps: inputs.cachedSteps, steps: sequence.lengths }),
+    positions: positionRows(g, geometry.maxLeft + geometry.maxChunkSteps - 1, geometry.maxChunkSteps, spec.modelSize),
+    farthest: geometry.maxLeft + geometry.maxChunkSteps - 1,
+  };
+  let rows = toRows(net, sequence.x, spec.modelSize);
+  const cache: Value[] = [];
+  for (let i = 0; i < spec.numLayers; i++) {
+    const prefix = `encoder.layers.${i}`;
+    const parts = {
+      attention: (x: Value) => cachedAttention(net, spec, `${prefix}.self_attn`, x, { ...shared, layer: i }, cache),
+      convolution: (x: Value) => cachedConvolution(net, spec, `${prefix}.conv`, x, { ...shared, layer: i }, cache),
+    };
+    rows = g.scope(`layers.${i}`, () => conformerLayer(net, prefix, rows, parts));
+  }
+  const size = spec.outSize ?? spec.modelSize;
+  if (spec.outSize !== undefined) rows = linear(net, rows, "encoder.out_proj");
+  const newRows = reshapeTo(g, concat(g, cache, 0), [3 * spec.numLayers, -1, numSteps, spec.modelSize]);
+  return { encoded: reshapeTo(g, rows, [-1, numSteps, size]), steps: sequence.lengths, cache: newRows };
+}
+
+interface Shared extends StreamingInputs {
+  readonly numSteps: Value;
+  readonly numCached: Value;
+  readonly layout: CacheLayout;
+  readonly scoreBias: Value;
+  /** Position rows `[distance, model]`, from `farthest` down. */
+  readonly positions: Value;
+  readonly farthest: number;
+}
+
+type OfLayer = Shared & { readonly layer: number };
+
+/** Rows of the pool for one layer: `base` rows of the first layer, moved to `part` of this one. */
+function cachedRows(g: GraphBuilder, shared: OfLayer, base: Value, part: "key" | "value" | "conv"): Value {
+  const { layout, layer } = shared;
+  const within = { key: 0, value: layout.left, conv: 0 }[part];
+  const offset = g.int32(layer * layout.rowsPerLayer + within);
+  return g.op("Gather", [shared.pool, add(g, base, offset)], { axis: 0 });
+}
+
+/** Self-attention of new steps to the cached ones and to each other, on rows `[batch · step, model]`. */
+function cachedAttention(
+  net: Net,
+  spec: ConformerSpec,
+  prefix: string,
+  rows: Value,
+  shared: OfLayer,
+  cache: Value[],
+): Value {
+  const { g } = net;
+  const { numHeads, modelSize } = spec;
+  const headSize = modelSize / numHeads;
+  const scale = 1 / Math.sqrt(headSize);
+  const query = reshape(g, linear(net, rows, `${prefix}.linear_q`, { scale }), [-1, numHeads, headSize]);
+  const key = linear(net, rows, `${prefix}.linear_k`);
+  const value = linear(net, rows, `${prefix}.linear_v`);
+  cache.push(key, value);
+  // [head, batch, key, headSize]
+  const known = (part: "key" | "value", own: Value) => {
+    const fresh = reshapeTo(g, own, [-1, shared.numSteps, modelSize]);
+    const all = concat(g, [cachedRows(g, shared, shared.attentionRows, part), fresh], 1);
+    return transpose(g, reshape(g, all, [0, 0, numHeads, headSize]), [2, 0, 1, 3]);
+  };
+  // [head, batch · step, headSize]: one product for all rows of a head, however few steps a stream has.
+  const biased = (name: string) => transpose(g, add(g, query, scaledBias(net, `${prefix}.${name}`, scale)), [1, 0, 2]);
+  const perStream = reshapeTo(g, biased("pos_bias_u"), [numHeads, -1, shared.numSteps, headSize]);
+  const byContent = g.op("FusedMatMul", [perStream, known("key", key)], { transB: 1 }, "com.microsoft");
+  const scores = add(
+    g,
+    add(g, byContent, positionScores(net, spec, prefix, biased("pos_bias_v"), shared)),
+    shared.scoreBias,
+  );
+  const context = g.op("MatMul", [g.op("Softmax", [scores], { axis: -1 }), known("value", value)]);
+  const merged = reshape(g, transpose(g, context, [1, 2, 0, 3]), [-1, modelSize]);
+  return linear(net, merged, `${prefix}.linear_out`);
+}
+
+/** The relative-position half of the scores, `[head, batch, step, key]`, from queries `[head, batch · step, headSize]`. */
+function positionScores(net: Net, spec: ConformerSpec, prefix: string, query: Value, shared: OfLayer): Value {
+  const { g } = net;
+  const headSize = spec.modelSize / spec.numHeads;
+  // Constants only: the runtime computes this product once, when it loads the graph.
+  const projected = linear({ ...net, precision: "float32" }, shared.positions, `${prefix}.linear_pos`);
+  const keys = transpose(g, reshape(g, projected, [-1, spec.numHeads, headSize]), [1, 2, 0]);
+  const raw = g.op("MatMul", [query, keys]);
+  const { numSteps, numCached } = shared;
+  const numKeys = add(g, numCached, numSteps);
+  // Distances numKeys - 1 … -numSteps: where they begin among those from `farthest` down.
+  const first = g.op("Sub", [g.ints([shared.farthest + 1]), numKeys]);
+  const wanted = slice(g, raw, 2, first, add(g, first, add(g, numKeys, numSteps)));
+  const byStream = reshapeTo(g, wanted, [spec.numHeads, -1, numSteps, add(g, numKeys, numSteps)]);
+  return alignPositions(net, byStream, numSteps, numKeys);
+}
+
+/** The convolution module over cached and new steps, on rows `[batch · step, model]`. */
+function cachedConvolution(
+  net: Net,
+  spec: ConformerSpec,
+  prefix: string,
+  rows: Value,
+  shared: OfLayer,
+  cache: Value[],
+): Value {
+  const { g } = net;
+  const gated = gatedRows(net, prefix, rows);
+  cache.push(gated);
+  const fresh = reshapeTo(g, gated, [-1, shared.numSteps, spec.modelSize]);
+  if (shared.convRows === undefined) return convolved(net, spec, prefix, fresh, [0, 0]);
+  const all = concat(g, [cachedRows(g, shared, shared.convRows, "conv"), fresh], 1);
+  return convolved(net, spec, prefix, all, [0, 0]);
+}

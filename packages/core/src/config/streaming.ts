@@ -1,0 +1,97 @@
+import { subsamplingFactor } from "./geometry.ts";
+import type { ConformerSpec, ModelSpec } from "./spec.ts";
+
+/**
+ * How a cache-aware encoder goes over a stream, whatever the latency mode: all of it follows from what the convolutions
+ * and the attention look back on.
+ */
+export interface StreamGeometry {
+  /** Frames of one step. */
+  readonly factor: number;
+  /** Frames before a chunk's own that its first step hears: `frame [factor · t − lookback …)` for step `t`. */
+  readonly lookbackFrames: number;
+  /** Frames behind step `t`'s own place `factor · t` that it hears (convolutions that are not causal). */
+  readonly lookaheadFrames: number;
+  /** Most steps that a layer's attention looks back, over all contexts. */
+  readonly maxLeft: number;
+  /** Most steps of one chunk, over all contexts. */
+  readonly maxChunkSteps: number;
+  /** Steps that a layer's convolution looks back. */
+  readonly convLeft: number;
+}
+
+/** One latency mode of a stream. */
+export interface StreamMode {
+  /** `[left, right]`, as `att_context_size`. */
+  readonly attContext: readonly [number, number];
+  /** Steps of one chunk: attention looks ahead to its end. */
+  readonly chunkSteps: number;
+  /** Steps before a chunk that attention looks back on: whole chunks. */
+  readonly leftSteps: number;
+  /** Sound of one chunk, which is what a step waits for at most. */
+  readonly chunkSec: number;
+}
+
+/** A Conformer that remembers what its layers look back on, or the reason why it cannot. */
+export function streamObstacle(spec: ModelSpec): string | undefined {
+  const { encoder, features } = spec;
+  if (encoder.kind !== "conformer") return `a ${encoder.kind} encoder, whose convolutions look ahead`;
+  const { attention, subsampling, convContext, convNorm, reduction } = encoder;
+  if (attention.kind !== "rel_pos") return `attention ${attention.kind}`;
+  if (attention.globalTokens > 0) return "global attention tokens";
+  if (convContext.right > 0) return `convolutions that look ${convContext.right} steps ahead`;
+  if (convNorm.kind === "instance_norm" || convNorm.kind === "group_norm") return `${convNorm.kind} over time`;
+  if (reduction) return "a reduction of steps inside the encoder";
+  if (!subsampling.isMasked) return "subsampling without masks";
+  const { kind } = features.normalize;
+  if (kind === "per_feature" || kind === "all_features") return `features normalised ${kind} over the recording`;
+  if (features.kind === "mfcc" && !features.mfccLog) return "MFCC of decibels";
+  if (listModes(encoder).length === 0) {
+    const lists = attention.contexts.map(({ left, right }) => `[${left},${right}]`).join(" ");
+    return `attention ${attention.style} ${lists}, which no chunk of a stream contains`;
+  }
+  return undefined;
+}
+
+/** The geometry of a model that `streamObstacle` finds nothing against. */
+export function streamGeometry(encoder: ConformerSpec): StreamGeometry {
+  const { kind, isCausal } = encoder.subsampling;
+  const factor = subsamplingFactor(encoder);
+  const isConv = kind === "striding" || kind === "dw_striding";
+  const modes = listModes(encoder);
+  return {
+    factor,
+    lookbackFrames: isConv ? (isCausal ? 2 : 1) * (factor - 1) : 0,
+    lookaheadFrames: isConv && isCausal ? 0 : factor - 1,
+    maxLeft: Math.max(...modes.map(([left]) => left)),
+    maxChunkSteps: Math.max(...modes.map(([, right]) => right + 1)),
+    convLeft: encoder.convContext.left,
+  };
+}
+
+/** Every latency mode of a model, the default first; empty where the encoder cannot be streamed. */
+export function streamModes(spec: ModelSpec): StreamMode[] {
+  if (streamObstacle(spec) !== undefined) return [];
+  return listModes(spec.encoder as ConformerSpec).map((context) => streamMode(spec, context));
+}
+
+/** A mode of a context, which need not be listed: any left context up to the largest that is. */
+export function streamMode(spec: ModelSpec, [left, right]: readonly [number, number]): StreamMode {
+  const chunkSteps = right + 1;
+  const stepSec = (subsamplingFactor(spec.encoder) * spec.features.hopSamples) / spec.features.sampleRateHz;
+  return {
+    attContext: [left, right],
+    chunkSteps,
+    leftSteps: Math.floor(left / chunkSteps) * chunkSteps,
+    chunkSec: chunkSteps * stepSec,
+  };
+}
+
+/** Contexts that a chunk contains: limited to the left, and ahead only to the end of the chunk. */
+function listModes({ attention }: ConformerSpec): [number, number][] {
+  const { style, contexts } = attention;
+  if (style === "chunked_limited_with_rc") return [];
+  return contexts
+    .filter(({ left, right }) => left >= 0 && (style === "chunked_limited" ? right >= 0 : right === 0))
+    .map(({ left, right }) => [left, right]);
+}
