@@ -24,6 +24,7 @@ describe("export: layouts", () => {
         "conformer_hybrid.onnx",
         "prediction.onnx",
         "joint.onnx",
+        "streaming.onnx",
         "features.safetensors",
         "tokenizer.txt",
         "manifest.json",
@@ -101,7 +102,7 @@ describe("export: layouts", () => {
     copyFileSync(join(out("named"), "joint.onnx"), other);
     const { status, err } = await run("transcribe", morning, "--model", other);
     expect(err).toBe(
-      `nemo-stt: ${other}: expected a graph that manifest.json beside it names (speech.onnx, prediction.onnx, joint.onnx), got another. Export each model to a folder of its own. (NOT_FOUND)\n`,
+      `nemo-stt: ${other}: expected a graph that manifest.json beside it names (speech.onnx, prediction.onnx, joint.onnx, streaming.onnx), got another. Export each model to a folder of its own. (NOT_FOUND)\n`,
     );
     expect(status).toBe(66);
   });

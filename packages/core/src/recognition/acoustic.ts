@@ -52,33 +52,41 @@ export interface AcousticModel {
 /** Loads the graphs of a model in our own layout. */
 export async function openAcousticModel(model: ModelPackage, runtime: Runtime, numThreads = 1): Promise<AcousticModel> {
   const { spec, graphs } = model;
-  const { transducer } = spec.heads;
-  const sessions: GraphSession[] = [];
-  const load = async (role: "encoder" | "prediction" | "joint") => {
-    const location = graphs[role];
-    if (!location) return undefined;
-    const session = await runtime.load(location, { numThreads });
-    sessions.push(session);
-    return session;
-  };
-  const close = async () => {
-    await Promise.all(sessions.map((session) => session.close()));
-  };
-  const loadAll = async () => ({
-    encoder: (await load("encoder")) as GraphSession,
-    prediction: await load("prediction"),
-    joint: await load("joint"),
-  });
-  const { encoder, prediction, joint } = await loadAll().catch(async (error) => {
-    await close();
+  const encoder = await runtime.load(graphs.encoder, { numThreads });
+  const transducer = await loadTransducer(model, runtime, numThreads).catch(async (error) => {
+    await encoder.close();
     throw error;
   });
   return {
     spec,
     encode: (batch, context) => encode(spec, encoder, batch, context),
-    networks: transducer && prediction && joint ? transducerNetworks(transducer, prediction, joint) : undefined,
-    ...(transducer && prediction ? { predictHidden: hiddenPrediction(transducer, prediction) } : {}),
-    close,
+    networks: transducer.networks,
+    ...(transducer.predictHidden && { predictHidden: transducer.predictHidden }),
+    async close() {
+      await Promise.all([encoder.close(), transducer.close()]);
+    },
+  };
+}
+
+/** The networks of a transducer's decoding; without them for other models. */
+export async function loadTransducer(
+  { spec, graphs }: ModelPackage,
+  runtime: Runtime,
+  numThreads = 1,
+): Promise<Pick<AcousticModel, "networks" | "predictHidden" | "close">> {
+  const { transducer } = spec.heads;
+  if (!transducer || !graphs.prediction || !graphs.joint) return { networks: undefined, close: async () => {} };
+  const prediction = await runtime.load(graphs.prediction, { numThreads });
+  const joint = await runtime.load(graphs.joint, { numThreads }).catch(async (error) => {
+    await prediction.close();
+    throw error;
+  });
+  return {
+    networks: transducerNetworks(transducer, prediction, joint),
+    predictHidden: hiddenPrediction(transducer, prediction),
+    async close() {
+      await Promise.all([prediction.close(), joint.close()]);
+    },
   };
 }
 

@@ -31,6 +31,7 @@ export async function openModelFolder(folder: ModelFolder): Promise<ModelPackage
     spec.tokenizer && parseTokenizer(await readText(folder, TOKENIZER_NAME), `${folder.name} › ${TOKENIZER_NAME}`);
   return {
     name: folder.name,
+    fingerprint: `${manifest.source.fingerprint}-${manifest.precision}`,
     spec,
     tokenizer,
     featureTensors: await readFeatures(folder),

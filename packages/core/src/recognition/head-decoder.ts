@@ -39,7 +39,11 @@ export function defaultHead(spec: ModelSpec): Head {
  * @param confidence the method by which tokens get a confidence
  * @throws SpeechError `MODEL_UNSUPPORTED` when the model does not have this head
  */
-export function createHeadDecoder(model: AcousticModel, head: Head, confidence: ConfidenceSpec): HeadDecoder {
+export function createHeadDecoder(
+  model: Pick<AcousticModel, "spec" | "networks">,
+  head: Head,
+  confidence: ConfidenceSpec,
+): HeadDecoder {
   const { ctc, transducer } = model.spec.heads;
   if (head === "ctc" && ctc) return ctcDecoder(ctc.numClasses, confidence);
   if (head === "transducer" && transducer && model.networks) return transducerDecoder(model, confidence);
@@ -66,7 +70,7 @@ function ctcDecoder(numClasses: number, confidence: ConfidenceSpec): HeadDecoder
   };
 }
 
-function transducerDecoder(model: AcousticModel, confidence: ConfidenceSpec): HeadDecoder {
+function transducerDecoder(model: Pick<AcousticModel, "spec" | "networks">, confidence: ConfidenceSpec): HeadDecoder {
   const networks = model.networks as NonNullable<AcousticModel["networks"]>;
   const spec = model.spec.heads.transducer as NonNullable<ModelSpec["heads"]["transducer"]>;
   const decoder = createTransducerDecoder(networks, {

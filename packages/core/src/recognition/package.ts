@@ -6,6 +6,8 @@ import type { Tokenizer } from "../tokenizer/tokenizer.ts";
 export interface ModelPackage {
   /** What to call it in messages. */
   readonly name: string;
+  /** The checkpoint's content and the precision of the weights: what saved streams belong to. */
+  readonly fingerprint: string;
   readonly spec: ModelSpec;
   /** Absent for classifiers. */
   readonly tokenizer: Tokenizer | undefined;

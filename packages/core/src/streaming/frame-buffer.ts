@@ -16,6 +16,8 @@ export interface FrameBuffer {
   view(start: number, end: number): Float32Array;
   /** Forgets the frames before this one. */
   dropBefore(frame: number): void;
+  /** Forgets this frame and all behind it. */
+  dropFrom(frame: number): void;
   save(): SavedFrames;
 }
 
@@ -52,6 +54,9 @@ export function createFrameBuffer(numMels: number, saved?: SavedFrames): FrameBu
       const count = Math.min(Math.max(0, frame - first), (end - begin) / numMels);
       begin += count * numMels;
       first += count;
+    },
+    dropFrom(frame) {
+      end = Math.max(begin, Math.min(end, begin + (frame - first) * numMels));
     },
     save: () => ({ firstFrame: first, data: data.slice(begin, end) }),
   };

@@ -44,7 +44,10 @@ async function ownRecognizer({ spec, weights }: RandomModel, tokenizer: Recogniz
     prediction: await located(prediction),
     joint: await located(joint),
   };
-  return openRecognizer({ name: "own", spec, tokenizer, featureTensors: {}, graphs }, nodeRuntime());
+  return openRecognizer(
+    { fingerprint: "test", name: "own", spec, tokenizer, featureTensors: {}, graphs },
+    nodeRuntime(),
+  );
 }
 
 /** A random model in another layout, and without our metadata what another tool would have written. */

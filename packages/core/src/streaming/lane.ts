@@ -1,0 +1,64 @@
+import type { ModelSpec } from "../config/spec.ts";
+import { type StreamGeometry, type StreamMode, streamMode } from "../config/streaming.ts";
+import type { CtcState } from "../decoding/ctc.ts";
+import type { OpenHypothesis } from "../decoding/open-hypothesis.ts";
+import type { TransducerState } from "../decoding/transducer-state.ts";
+import type { HeadDecoder } from "../recognition/head-decoder.ts";
+import type { AudioIntake } from "./audio-intake.ts";
+import type { CachePool, CacheSlot, SavedCache } from "./cache-pool.ts";
+import { chunkFrames, type StreamChunk, totalSteps } from "./stream-encoder.ts";
+
+/** One latency mode reading one stream: what the encoder and the decoder remember of it. */
+export interface Lane {
+  readonly mode: StreamMode;
+  readonly decoder: HeadDecoder;
+  readonly slot: CacheSlot;
+  readonly state: CtcState | TransducerState;
+}
+
+/** A lane as plain data. */
+export interface SavedLane {
+  readonly attContext: readonly [number, number];
+  readonly cache: SavedCache;
+  readonly state: CtcState | TransducerState;
+}
+
+/** Opens a lane, new or where it was saved. */
+export function openLane(mode: StreamMode, decoder: HeadDecoder, pool: CachePool, saved?: SavedLane): Lane {
+  return { mode, decoder, slot: pool.take(saved?.cache), state: saved?.state ?? decoder.createState() };
+}
+
+/** What a lane has found so far. */
+export const hypothesisOf = ({ state }: Lane): OpenHypothesis => state.hypothesis;
+
+/** A lane as plain data, independent of what it does next. */
+export function saveLane({ mode, slot, state }: Lane, pool: CachePool): SavedLane {
+  return { attContext: mode.attContext, cache: pool.save(slot), state };
+}
+
+/** The mode of a saved lane. */
+export const savedMode = (spec: ModelSpec, saved: SavedLane): StreamMode => streamMode(spec, saved.attContext);
+
+/**
+ * The next chunk of a lane; undefined while its frames have not all come, or when all steps are done. The last chunk of
+ * a recording that has ended takes the steps that are left.
+ */
+export function nextChunk(
+  lane: Lane,
+  intake: AudioIntake,
+  spec: ModelSpec,
+  geometry: StreamGeometry,
+): StreamChunk | undefined {
+  const { slot, mode } = lane;
+  const { frames, endFrame } = intake;
+  const heardUpTo = geometry.factor * slot.numSteps - geometry.lookbackFrames + chunkFrames(geometry, mode.chunkSteps);
+  const isComplete = frames.endFrame >= heardUpTo;
+  if (!isComplete && endFrame === undefined) return undefined;
+  const left = endFrame === undefined ? Number.POSITIVE_INFINITY : totalSteps(spec, geometry, endFrame) - slot.numSteps;
+  const numSteps = Math.min(mode.chunkSteps, left);
+  return numSteps > 0 ? { slot, frames, numSteps, leftSteps: mode.leftSteps, endFrame } : undefined;
+}
+
+/** The first frame that a lane still has to hear. */
+export const firstFrame = ({ slot }: Lane, { factor, lookbackFrames }: StreamGeometry): number =>
+  factor * slot.numSteps - lookbackFrames;

@@ -1,0 +1,46 @@
+import type { ConformerSpec, ModelSpec } from "../config/spec.ts";
+import { type StreamMode, streamMode, streamModes, streamObstacle } from "../config/streaming.ts";
+import { SpeechError } from "../errors.ts";
+import { defaultContext } from "../export/layouts.ts";
+import type { StreamOptions } from "./stream.ts";
+
+/** The modes that read a stream: the one finals come from first. */
+export function lanesOf(spec: ModelSpec, { attContext, fastAttContext }: StreamOptions): StreamMode[] {
+  const slow = checkedMode(spec, attContext ?? defaultMode(spec));
+  return fastAttContext ? [slow, checkedMode(spec, fastAttContext)] : [slow];
+}
+
+/** The checkpoint's default context where it can be streamed, else the first that can. */
+function defaultMode(spec: ModelSpec): readonly number[] {
+  const context = defaultContext(spec);
+  const modes = streamModes(spec);
+  const isListed = modes.some(({ attContext }) => attContext.every((value, i) => value === context[i]));
+  return isListed ? context : modes[0].attContext;
+}
+
+/**
+ * The mode of a context: its right part one that the checkpoint has, its left part any up to the largest it has.
+ * @throws SpeechError `MODEL_UNSUPPORTED` naming those it has
+ */
+function checkedMode(spec: ModelSpec, context: readonly number[]): StreamMode {
+  const modes = streamModes(spec);
+  const [left, right] = context;
+  const isKnown = context.length === 2 && modes.some(({ attContext }) => attContext[1] === right);
+  const maxLeft = Math.max(...modes.map(({ attContext }) => attContext[0]));
+  if (isKnown && Number.isInteger(left) && left >= 0 && left <= maxLeft) return streamMode(spec, [left, right]);
+  const list = modes.map(({ attContext }) => `[${attContext.join(",")}]`).join(" ");
+  throw new SpeechError(
+    "MODEL_UNSUPPORTED",
+    `attention context [${context.join(",")}]: expected one of ${list}, or one of these with less to the left, for a stream. Choose one of these.`,
+  );
+}
+
+/** @throws SpeechError `MODEL_UNSUPPORTED` saying what keeps the encoder from streaming */
+export function checkStreamable(spec: ModelSpec): asserts spec is ModelSpec & { encoder: ConformerSpec } {
+  const obstacle = streamObstacle(spec);
+  if (obstacle === undefined) return;
+  throw new SpeechError(
+    "MODEL_UNSUPPORTED",
+    `${spec.className}: expected an encoder that looks ahead no further than its chunk, got ${obstacle}. Stream it in buffered windows.`,
+  );
+}

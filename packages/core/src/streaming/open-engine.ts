@@ -1,0 +1,93 @@
+import type { ConformerSpec } from "../config/spec.ts";
+import { streamObstacle } from "../config/streaming.ts";
+import { SpeechError } from "../errors.ts";
+import { createFeatureExtractor } from "../features/extractor.ts";
+import { loadTransducer } from "../recognition/acoustic.ts";
+import type { ModelPackage } from "../recognition/package.ts";
+import type { Runtime } from "../runtime.ts";
+import type { BatchRules } from "./batch.ts";
+import { createCachePool } from "./cache-pool.ts";
+import { createLocalEngine, type LocalEngineOptions } from "./local-engine.ts";
+import type { SilenceDetector } from "./silence.ts";
+import type { SpeechEngine } from "./stream.ts";
+import { createStreamEncoder } from "./stream-encoder.ts";
+import { createStreamSet, type StreamParts, type StreamSet } from "./stream-set.ts";
+
+/** What an engine on the calling thread is given. */
+export interface EngineOptions extends Omit<LocalEngineOptions, "release"> {
+  /** Streams at a time; memory for their caches is set aside, and used as they come. 64 unless told. */
+  readonly maxStreams?: number;
+  readonly numThreads?: number;
+  readonly batches?: BatchRules;
+  /** Seconds of any clock that goes on, for the order of work and for measurements. */
+  readonly now: () => number;
+  readonly createDetector?: (kind: "vad" | "energy") => SilenceDetector;
+}
+
+/** A set of streams and what it was made of. */
+export interface OpenStreamSet {
+  readonly set: StreamSet;
+  readonly parts: StreamParts;
+  /** Frees the graphs. */
+  release(): Promise<void>;
+}
+
+/** A stream with a fast and a slow lane takes two places. */
+const LANES_PER_STREAM = 2;
+
+/**
+ * Loads the graphs that streams need.
+ * @throws SpeechError `MODEL_UNSUPPORTED` for a model that cannot be streamed, `RUNTIME_FAILED` when a graph is refused
+ */
+export async function openStreamSet(
+  model: ModelPackage,
+  runtime: Runtime,
+  options: EngineOptions,
+): Promise<OpenStreamSet> {
+  const { spec, tokenizer, graphs } = model;
+  checkModel(model);
+  const numThreads = options.numThreads ?? 1;
+  const session = await runtime.load(graphs.streaming as NonNullable<typeof graphs.streaming>, { numThreads });
+  const transducer = await loadTransducer(model, runtime, numThreads).catch(async (error) => {
+    await session.close();
+    throw error;
+  });
+  const pool = createCachePool(spec.encoder as ConformerSpec, LANES_PER_STREAM * (options.maxStreams ?? 64));
+  const parts: StreamParts = {
+    spec,
+    fingerprint: model.fingerprint,
+    tokenizer: tokenizer as NonNullable<typeof tokenizer>,
+    extractor: createFeatureExtractor({ ...spec.features, padTo: 0 }, model.featureTensors),
+    encoder: createStreamEncoder(spec, session, pool),
+    networks: transducer.networks,
+    createDetector: options.createDetector,
+    now: options.now,
+  };
+  const set = createStreamSet(parts, options.batches);
+  const release = async () => {
+    await Promise.all([session.close(), transducer.close()]);
+  };
+  return { set, parts, release };
+}
+
+/** Loads a model and opens an engine for streams on the calling thread. @throws as `openStreamSet` */
+export async function openLocalEngine(
+  model: ModelPackage,
+  runtime: Runtime,
+  options: EngineOptions,
+): Promise<SpeechEngine> {
+  const { set, parts, release } = await openStreamSet(model, runtime, options);
+  return createLocalEngine(parts, set, { ...options, release });
+}
+
+function checkModel({ name, spec, tokenizer, graphs }: ModelPackage): void {
+  const refuse = (expected: string, got: string, advice: string): never => {
+    throw new SpeechError("MODEL_UNSUPPORTED", `${name}: expected ${expected}, got ${got}. ${advice}`);
+  };
+  if (!tokenizer) refuse("a model that writes text", `${spec.className}, a classifier`, "Use it with `vad`.");
+  const obstacle = streamObstacle(spec);
+  if (obstacle !== undefined) {
+    refuse("an encoder that looks ahead no further than its chunk", obstacle, "Stream it in buffered windows.");
+  }
+  if (!graphs.streaming) refuse("a streaming graph", "an export without one", "Export the model again.");
+}

@@ -1,0 +1,182 @@
+import { stepSec } from "../config/geometry.ts";
+import type { ModelSpec } from "../config/spec.ts";
+import type { Hypothesis } from "../decoding/hypothesis.ts";
+import type { OpenHypothesis } from "../decoding/open-hypothesis.ts";
+import type { Head } from "../recognition/head-decoder.ts";
+import type { Tokenizer } from "../tokenizer/tokenizer.ts";
+import { buildTranscript } from "../transcript/build.ts";
+import { eventName, textRules } from "../transcript/text.ts";
+import type { TimedText } from "../transcript/transcript.ts";
+import type { EndpointRules, FinalEvent, InterimEvent } from "./stream.ts";
+import { joinFastWords } from "./two-speed.ts";
+
+/** What the division of a stream into utterances has to remember: plain data. */
+export interface SavedUtterances {
+  utterance: number;
+  /** Tokens of the hypothesis that finals have already. */
+  numFinal: number;
+  stableText: string;
+  interimText: string;
+  isFirst: boolean;
+}
+
+/** Makes events of a growing hypothesis. */
+export interface Utterances {
+  /**
+   * Finals that are due, then the interim if its text has changed.
+   * @param silenceSec silence at the end of what was heard, where something other than the decoder tells
+   * @param fast what a faster lane has found, for the interim
+   */
+  update(heardSec: number, silenceSec?: number, fast?: OpenHypothesis): (FinalEvent | InterimEvent)[];
+  /** Everything found so far as a final, if there is text. */
+  cut(reason: FinalEvent["reason"], heardSec: number): FinalEvent[];
+  save(): SavedUtterances;
+}
+
+/** Rules that are not told. */
+export const DEFAULT_ENDPOINT = {
+  minSilenceSec: 0.8,
+  maxUtteranceSec: 30,
+  silence: "decoder",
+} as const satisfies EndpointRules;
+
+/** Without a token for this long, a decoder has nothing left to say of what it heard. */
+const SETTLING_SEC = 0.24;
+
+/** What utterances are made from. */
+export interface UtteranceParts {
+  readonly spec: ModelSpec;
+  readonly tokenizer: Tokenizer;
+  readonly head: Head;
+  readonly hypothesis: OpenHypothesis;
+  readonly rules: EndpointRules;
+}
+
+/** Follows one hypothesis, from its beginning or from where it was saved. */
+export function createUtterances(parts: UtteranceParts, saved?: SavedUtterances): Utterances {
+  const { spec, tokenizer, head, hypothesis } = parts;
+  const rules = { ...DEFAULT_ENDPOINT, ...parts.rules };
+  const state: SavedUtterances = saved
+    ? { ...saved }
+    : { utterance: 0, numFinal: 0, stableText: "", interimText: "", isFirst: true };
+  const secOfStep = stepSec(spec);
+  const eouId = tokenizer.pieces.findIndex((_, id) => eventName(id, tokenizer) === spec.decoding.eouString);
+  const { marks } = textRules(tokenizer, spec.decoding, head);
+  /** A token that begins a word and shows more than marks, which belong to the word before. */
+  const beginsWord = (token: number): boolean => {
+    const shown = tokenizer.decode([token]).trim();
+    const isMark = shown !== "" && [...shown].every((character) => marks.has(character));
+    return tokenizer.startsWord(token) && !isMark;
+  };
+  /** The last place behind `from` where a word begins; `from` where none does. */
+  const lastWordBegin = (tokens: readonly number[], from: number): number => {
+    const place = tokens.findLastIndex(beginsWord);
+    return Math.max(from, place);
+  };
+  const transcriptOf = (tokens: Hypothesis) =>
+    buildTranscript(tokens, tokenizer, { spec, head, timestamps: "steps", durationSec: 0 });
+
+  function finalOf(end: number, reason: FinalEvent["reason"], heardSec: number): FinalEvent[] {
+    const part = sliceHypothesis(hypothesis, state.numFinal, end);
+    const isJoined = !state.isFirst && part.tokens.length > 0 && !beginsWord(part.tokens[0]);
+    const { text, words, tokens } = transcriptOf(part);
+    state.numFinal = end;
+    dropFinal(hypothesis, state);
+    state.stableText = "";
+    state.interimText = "";
+    if (text === "") return [];
+    state.isFirst = false;
+    const event = {
+      type: "final",
+      utterance: state.utterance++,
+      text,
+      words,
+      tokens,
+      startSec: words[0]?.startSec ?? heardSec,
+      endSec: words.at(-1)?.endSec ?? heardSec,
+      confidence: meanConfidence(words),
+      reason,
+      joinsPrevious: isJoined,
+      heardSec,
+    } as const;
+    return [event];
+  }
+
+  /** Where an utterance ends now, if it does. */
+  function due(silenceSec: number | undefined): { end: number; reason: FinalEvent["reason"] } | undefined {
+    const { tokens, steps, endSteps, numSteps } = hypothesis;
+    const from = state.numFinal;
+    if (from === tokens.length) return undefined;
+    const eou = eouId < 0 ? -1 : tokens.indexOf(eouId, from);
+    if (eou >= 0) return { end: eou + 1, reason: "eou" };
+    const quietSec = (numSteps - endSteps[tokens.length - 1]) * secOfStep;
+    // A detector tells of silence before the decoder has heard the last word out.
+    const silent = silenceSec === undefined ? quietSec : quietSec >= SETTLING_SEC ? silenceSec : 0;
+    if (rules.silence !== "none" && silent >= rules.minSilenceSec) return { end: tokens.length, reason: "silence" };
+    if ((numSteps - steps[from]) * secOfStep < rules.maxUtteranceSec) return undefined;
+    const begin = lastWordBegin(tokens, from);
+    return begin > from ? { end: begin, reason: "max-utterance" } : undefined;
+  }
+
+  function interim(heardSec: number, fast: OpenHypothesis | undefined): InterimEvent[] {
+    const slow = transcriptOf(sliceHypothesis(hypothesis, state.numFinal, hypothesis.tokens.length));
+    const stable = slow.text.slice(0, Math.max(0, slow.text.lastIndexOf(" ")));
+    if (stable.startsWith(state.stableText)) state.stableText = stable;
+    const ahead = fast ? fastWords(fast, slow.words) : [];
+    const words = [...slow.words, ...ahead];
+    const text = [slow.text, ...ahead.map((word) => word.text)].filter((part) => part !== "").join(" ");
+    if (text === state.interimText) return [];
+    state.interimText = text;
+    return [{ type: "interim", utterance: state.utterance, text, stableText: state.stableText, words, heardSec }];
+  }
+
+  /** The words that the faster lane has beyond the slower one's. */
+  function fastWords(fast: OpenHypothesis, slow: readonly TimedText[]): readonly TimedText[] {
+    const from = fast.steps.findIndex((step) => step >= hypothesis.numSteps);
+    if (from < 0) return [];
+    // A few words before, so that one that both have is seen to be the same.
+    const begin = lastWordBegin(fast.tokens.slice(0, from + 1), 0);
+    const { words } = transcriptOf(sliceHypothesis(fast, begin, fast.tokens.length));
+    return joinFastWords(slow, words, hypothesis.numSteps);
+  }
+
+  return {
+    update(heardSec, silenceSec, fast) {
+      const finals: FinalEvent[] = [];
+      for (let next = due(silenceSec); next !== undefined; next = due(silenceSec)) {
+        finals.push(...finalOf(next.end, next.reason, heardSec));
+      }
+      return [...finals, ...interim(heardSec, fast)];
+    },
+    cut: (reason, heardSec) => finalOf(hypothesis.tokens.length, reason, heardSec),
+    save: () => ({ ...state }),
+  };
+}
+
+/** Forgets tokens that are final, but for the last, whose run may still go on. */
+function dropFinal(hypothesis: OpenHypothesis, state: SavedUtterances): void {
+  const count = state.numFinal - 1;
+  if (count <= 0) return;
+  const { tokens, steps, endSteps, durations, logProbs, confidence } = hypothesis;
+  for (const values of [tokens, steps, endSteps, durations, logProbs, confidence]) values?.splice(0, count);
+  state.numFinal -= count;
+}
+
+/** Tokens `[start, end)` as a hypothesis of their own; steps stay those of the stream. */
+function sliceHypothesis(open: OpenHypothesis, start: number, end: number): Hypothesis {
+  const { durations, confidence } = open;
+  return {
+    tokens: open.tokens.slice(start, end),
+    steps: open.steps.slice(start, end),
+    endSteps: open.endSteps.slice(start, end),
+    ...(durations && { durations: durations.slice(start, end) }),
+    logProbs: open.logProbs.slice(start, end),
+    ...(confidence && { confidence: confidence.slice(start, end) }),
+    numSteps: open.numSteps,
+  };
+}
+
+function meanConfidence(words: readonly TimedText[]): number | undefined {
+  const values = words.flatMap(({ confidence }) => (confidence === undefined ? [] : [confidence]));
+  return values.length === 0 ? undefined : values.reduce((sum, value) => sum + value, 0) / values.length;
+}
