@@ -16,14 +16,13 @@ import { GraphBuilder } from "../packages/core/dist/onnx/graph.js";
  * 1 × 1 convolutions of the subsampling are matrix products over all places that the chunk's steps hear.
  */
 export function productsOf(spec, attContext, numStreams, head) {
-  const { encoder, sizes } = spec;
-  const { modelSize: d, numLayers, numHeads } = encoder;
+  const { encoder } = spec;
+  const { modelSize: d, feedForwardSize: ff, numLayers, numHeads } = encoder;
   const { leftSteps, chunkSteps } = streamMode(spec, attContext);
   const rows = numStreams * chunkSteps;
   const numKeys = leftSteps + chunkSteps;
   const weights = [...subsamplingProducts(spec, chunkSteps, numStreams)];
   const attention = [];
-  const ff = sizes.feedForward;
   for (let layer = 0; layer < numLayers; layer++) {
     for (const [numIn, numOut] of [
       [d, ff],
@@ -50,13 +49,12 @@ export function productsOf(spec, attContext, numStreams, head) {
   return { weights, attention };
 }
 
-function subsamplingProducts({ encoder, sizes }, chunkSteps, numStreams) {
+function subsamplingProducts({ encoder }, chunkSteps, numStreams) {
   const { subsampling, numMels, modelSize } = encoder;
   const geometry = streamGeometry(encoder);
   const isConv = subsampling.kind === "striding" || subsampling.kind === "dw_striding";
   if (!isConv) return [{ rows: numStreams * chunkSteps, numIn: numMels * subsampling.factor, numOut: modelSize }];
-  const { isCausal, factor } = subsampling;
-  const { channels } = sizes;
+  const { convChannels: channels, isCausal, factor } = subsampling;
   const half = (n) => (isCausal ? Math.floor(n / 2) + 1 : Math.ceil(n / 2));
   let frames = factor * (chunkSteps - 1) + geometry.lookbackFrames + geometry.lookaheadFrames + 1;
   let width = numMels;
@@ -160,17 +158,9 @@ async function toFile(path, write) {
   }
 }
 
-/** The description of a checkpoint, with the sizes that only its tensors tell. */
+/** The description of a checkpoint. */
 export const floorSpec = (path) =>
-  withRawCheckpoint(path, async (checkpoint) => {
-    const { spec } = await describeCheckpoint(checkpoint);
-    const size = (name) => checkpoint.tensors.get(name)?.dims[0];
-    const sizes = {
-      feedForward: size("encoder.layers.0.feed_forward1.linear1.weight"),
-      channels: size("encoder.pre_encode.conv.0.weight"),
-    };
-    return { ...spec, sizes };
-  });
+  withRawCheckpoint(path, async (checkpoint) => (await describeCheckpoint(checkpoint)).spec);
 
 if (process.argv[1] === import.meta.filename) {
   const { values, positionals } = parseArgs({
