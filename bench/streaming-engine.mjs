@@ -1,14 +1,15 @@
 // Our streams for the benchmark: a checkpoint exported afresh (never from the cache, so that what is measured is the
-// checkout), warmed streams whose caches are full, and ticks in which every stream gets one chunk.
+// checkout) and a driver of streams whose caches are full.
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { exportModel, openModelFolder, openStreamSet } from "@nemo-stt/core";
 import { diskFolder, folderSink, nodeRuntime, withCheckpoint } from "@nemo-stt/node";
 import * as ort from "onnxruntime-node";
+import { clockMs } from "./clock.mjs";
 import { loopedAudio } from "./waveforms.mjs";
 
-const now = () => performance.now() / 1000;
+const now = () => clockMs() / 1000;
 
 /** The streams of one model: `{ set, parts, spec, close }`. */
 export async function openBenchStreams(path, { precision, maxStreams, batches }) {
@@ -23,7 +24,7 @@ export async function openBenchStreams(path, { precision, maxStreams, batches })
       await opened.release();
       await release();
     };
-    return { ...opened, spec: model.spec, folder, close };
+    return { ...opened, spec: model.spec, close };
   } catch (error) {
     await release();
     throw error;
@@ -31,43 +32,48 @@ export async function openBenchStreams(path, { precision, maxStreams, batches })
 }
 
 /**
- * Opens streams that have all heard enough for every cache to be full: one is warmed, the others go on from its state.
- * Each then hears recordings of its own.
+ * A driver (`streaming-load.mjs`) of streams that have all heard enough for every cache to be full: one is warmed, the
+ * others go on from its state. Each then hears recordings of its own.
  */
-export async function openWarmStreams({ set, spec }, { numStreams, attContext, head }) {
+export async function openOurStreams({ set, parts, spec }, { numStreams, attContext, head }) {
   const audio = await loopedAudio();
+  const chunkSamples = (attContext[1] + 1) * samplesOfStep(spec);
   const options = { attContext, head };
-  const chunkSamples = samplesOfChunk(spec, attContext);
-  set.open(0, options, () => {});
-  const warmup = Math.ceil(((attContext[0] + 2 * (attContext[1] + 1)) * samplesOfStep(spec)) / chunkSamples);
-  for (let i = 0; i < warmup; i++) await tick([0], i);
-  const state = set.save(0);
-  for (let id = 1; id < numStreams; id++) set.open(id, options, () => {}, state);
-  const ids = Array.from({ length: numStreams }, (_, id) => id);
-  let count = warmup;
-
-  /** Every stream gets a chunk of sound; all batches that follow. Tells what they did. */
-  async function tick(streams, at) {
-    for (const id of streams) set.feed(id, audio(id, at * chunkSamples, chunkSamples));
-    const reports = [];
-    while (set.hasWork) reports.push(await set.runBatch());
-    return reports;
+  let finished = [];
+  const open = (id, state) => {
+    const onStep = () => finished.push(id);
+    set.open(id, options, () => {}, state, onStep);
+  };
+  open(0);
+  const warmup = attContext[0] * samplesOfStep(spec) + 3 * chunkSamples;
+  for (let at = 0; at < warmup; at += chunkSamples) {
+    set.feed(0, audio(0, at, chunkSamples));
+    while (set.hasWork) await set.runBatch();
   }
-
+  const state = set.save(0);
+  for (let id = 1; id < numStreams; id++) open(id, state);
+  const reports = [];
   return {
     chunkSec: chunkSamples / spec.sampleRateHz,
-    tick: () => tick(ids, count++),
+    cacheBytes: parts.encoder.pool.slotBytes,
+    /** What every batch did since it was last emptied. */
+    reports,
+    feed: (id, samples) => void set.feed(id, samples),
+    isReady: (id) => set.isBusy(id),
+    async step() {
+      finished = [];
+      const report = await set.runBatch();
+      if (report) reports.push(report);
+      return finished;
+    },
     close() {
-      for (const id of ids) set.close(id);
+      for (let id = 0; id < numStreams; id++) set.close(id);
     },
   };
 }
 
 /** Samples of one encoder step. */
-export const samplesOfStep = ({ encoder, features }) => encoder.subsampling.factor * features.hopSamples;
-
-/** Samples that complete one chunk. */
-export const samplesOfChunk = (spec, [, right]) => (right + 1) * samplesOfStep(spec);
+const samplesOfStep = ({ encoder, features }) => encoder.subsampling.factor * features.hopSamples;
 
 /** Lets ONNX Runtime write a profile of every graph loaded while `load` runs. */
 export async function withProfiles(prefix, load) {
@@ -79,10 +85,4 @@ export async function withProfiles(prefix, load) {
   } finally {
     ort.InferenceSession.create = create;
   }
-}
-
-/** The middle value, and any other share. */
-export function quantile(values, share = 0.5) {
-  const sorted = [...values].sort((a, b) => a - b);
-  return sorted[Math.min(sorted.length - 1, Math.floor(share * sorted.length))];
 }

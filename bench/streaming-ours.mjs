@@ -1,14 +1,18 @@
 // One measurement of our streams on one thread, beside the floor of matrix products:
 //   node bench/streaming-ours.mjs MODEL --context 70,0 --streams 16 [--int8] [--head ctc|transducer] [--ticks N]
-//        [--profile] [--no-floor] [--json]
+//        [--profile] [--no-floor] [--json] [--max-steps N] [--max-rows N]
+// NEMO_STT_BENCH_CLOCK=cpu measures processor time, for a machine that does something else beside.
 // All streams get a chunk of sound at once, then all batches run; caches are full from the start. Run `npm run build` first.
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
+import { DEFAULT_BATCH_RULES } from "@nemo-stt/core";
 import { BUNDLED_MODELS } from "@nemo-stt/node";
-import { openBenchStreams, openWarmStreams, quantile, withProfiles } from "./streaming-engine.mjs";
+import { clockMs, clockName } from "./clock.mjs";
+import { openBenchStreams, openOurStreams, withProfiles } from "./streaming-engine.mjs";
 import { floorSpec, openFloor, operationsOf, productsOf } from "./streaming-floor.mjs";
+import { createTicker, quantile } from "./streaming-load.mjs";
 import { operatorOf, partOf, profileText, readProfile, sumBy } from "./streaming-profile.mjs";
 
 const { values, positionals } = parseArgs({
@@ -22,6 +26,8 @@ const { values, positionals } = parseArgs({
     profile: { type: "boolean", default: false },
     floor: { type: "boolean", default: true },
     json: { type: "boolean", default: false },
+    "max-steps": { type: "string" },
+    "max-rows": { type: "string" },
   },
   allowNegative: true,
 });
@@ -32,7 +38,12 @@ const numTicks = Number(values.ticks);
 const profiles = mkdtempSync(join(tmpdir(), "nemo-stt-profile-"));
 
 async function openEngine() {
-  const options = { precision: values.int8 ? "int8" : "float32", maxStreams: numStreams };
+  const batches = {
+    ...DEFAULT_BATCH_RULES,
+    ...(values["max-steps"] && { maxSteps: Number(values["max-steps"]) }),
+    ...(values["max-rows"] && { maxRows: Number(values["max-rows"]) }),
+  };
+  const options = { precision: values.int8 ? "int8" : "float32", maxStreams: numStreams, batches };
   const open = () => openBenchStreams(model, options);
   return values.profile ? withProfiles(join(profiles, "streaming"), open) : open();
 }
@@ -48,32 +59,32 @@ async function floorOf(batchStreams, head) {
 const engine = await openEngine();
 try {
   const head = values.head ?? (engine.spec.heads.ctc ? "ctc" : "transducer");
-  const streams = await openWarmStreams(engine, { numStreams, attContext, head });
-  const [firstBatch] = await streams.tick();
-  const floor = await floorOf(firstBatch.numRows, head);
+  const streams = await openOurStreams(engine, { numStreams, attContext, head });
+  const tick = await createTicker(streams);
+  await tick(numStreams);
+  const [{ numRows }] = streams.reports;
+  const floor = await floorOf(numRows, head);
+  await floor?.run();
+  streams.reports.length = 0;
   const ticks = [];
   const floorMs = [];
   for (let i = 0; i < numTicks; i++) {
-    const start = performance.now();
-    const reports = await streams.tick();
-    ticks.push({ ms: performance.now() - start, reports });
+    ticks.push(await tick(numStreams));
     if (!floor) continue;
-    for (let j = 0; j < 2; j++) {
-      const floorStart = performance.now();
-      await floor.run();
-      if (j === 1 || i > 0) floorMs.push(performance.now() - floorStart);
-    }
+    const floorStart = clockMs();
+    await floor.run();
+    floorMs.push(clockMs() - floorStart);
   }
-  const batches = ticks.flatMap(({ reports }) => reports);
+  const batches = streams.reports;
   const ms = (key) => quantile(batches.map((report) => 1000 * report[key]));
-  const tickMs = quantile(ticks.map((tick) => tick.ms));
+  const tickMs = quantile(ticks);
   const result = {
     attContext,
     head,
     precision: values.int8 ? "int8" : "float32",
     numStreams,
     numBatches: batches.length / numTicks,
-    batchRows: firstBatch.numRows,
+    batchRows: numRows,
     tickMs,
     streamStepMs: tickMs / numStreams,
     streamsPerCore: (1000 * streams.chunkSec * numStreams) / tickMs,
@@ -92,7 +103,7 @@ try {
 function textOf(r) {
   const outside = r.tickMs - r.numBatches * (r.encodeMs + r.decodeMs);
   const lines = [
-    `[${r.attContext}] ${r.precision}, ${r.head}, ${r.numStreams} streams in ${r.numBatches.toFixed(1)} batches a tick (medians of ${numTicks} ticks)`,
+    `[${r.attContext}] ${r.precision}, ${r.head}, ${r.numStreams} streams in ${r.numBatches.toFixed(1)} batches a tick (medians of ${numTicks} ticks, ${clockName})`,
     `  ${r.tickMs.toFixed(2)} ms a tick, ${r.streamStepMs.toFixed(3)} ms a stream and chunk: ${r.streamsPerCore.toFixed(1)} streams a core`,
     `  a batch: encode ${r.encodeMs.toFixed(2)} ms, decode ${r.decodeMs.toFixed(2)} ms; features, events and the rest ${outside.toFixed(2)} ms a tick`,
   ];
