@@ -3,9 +3,9 @@
 quantised as sherpa-onnx's own scripts do.
 
     python nemo-streaming-exports.py OUT model.nemo [--contexts 70,0 70,1 70,6 70,13]
-    npm run bench -- --nemo-streaming-exports OUT --streaming-model model.nemo
+    npm run bench -- --nemo-streaming-exports OUT
 
-Writes OUT/L,R/float32/streaming-model.onnx and OUT/L,R/int8/streaming-model.onnx with tokens.txt. Development only: needs
+Writes OUT/model.nemo (a link), OUT/L,R/float32/streaming-model.onnx and OUT/L,R/int8/streaming-model.onnx with tokens.txt. Development only: needs
 Python, NeMo (`pip install "nemo_toolkit[asr]"`), onnx and onnxruntime.
 """
 import argparse
@@ -56,3 +56,7 @@ for context in args.contexts:
     onnx.save(graph, plain)
     quantize_dynamic(plain, f"{args.out}/{context}/int8/streaming-model.onnx", weight_type=QuantType.QUInt8)
     print(context, metadata, flush=True)
+
+link = f"{args.out}/model.nemo"
+if not os.path.lexists(link):
+    os.symlink(os.path.abspath(args.model), link)
