@@ -2,6 +2,7 @@ import type { ConformerSpec } from "../../config/spec.ts";
 import type { StreamGeometry } from "../../config/streaming.ts";
 import type { GraphBuilder, Value } from "../../onnx/graph.ts";
 import { add, concat, reshape, reshapeTo, sizeOf, slice, transpose } from "../../onnx/ops.ts";
+import { rowZeros } from "../int8.ts";
 import { linear, type Net, toRows } from "../net.ts";
 import { alignPositions, scaledBias } from "./attention.ts";
 import { convolved, gatedRows } from "./convolution.ts";
@@ -83,13 +84,14 @@ export function streamingConformer(
   };
   let rows = toRows(net, sequence.x, spec.modelSize);
   const cache: Value[] = [];
+  const layers = net.precision === "int8" ? { ...net, rowZeros: rowZeros(g, rows) } : net;
   for (let i = 0; i < spec.numLayers; i++) {
     const prefix = `encoder.layers.${i}`;
     const parts = {
-      attention: (x: Value) => cachedAttention(net, spec, `${prefix}.self_attn`, x, { ...shared, layer: i }, cache),
-      convolution: (x: Value) => cachedConvolution(net, spec, `${prefix}.conv`, x, { ...shared, layer: i }, cache),
+      attention: (x: Value) => cachedAttention(layers, spec, `${prefix}.self_attn`, x, { ...shared, layer: i }, cache),
+      convolution: (x: Value) => cachedConvolution(layers, spec, `${prefix}.conv`, x, { ...shared, layer: i }, cache),
     };
-    rows = g.scope(`layers.${i}`, () => conformerLayer(net, prefix, rows, parts));
+    rows = g.scope(`layers.${i}`, () => conformerLayer(layers, prefix, rows, parts));
   }
   const size = spec.outSize ?? spec.modelSize;
   if (spec.outSize !== undefined) rows = linear(net, rows, "encoder.out_proj");
