@@ -51,13 +51,20 @@ export function nextChunk(
 ): StreamChunk | undefined {
   const { slot, mode } = lane;
   const { frames, endFrame } = intake;
-  const heardUpTo = geometry.factor * slot.numSteps - geometry.lookbackFrames + chunkFrames(geometry, mode.chunkSteps);
-  const isComplete = frames.endFrame >= heardUpTo;
+  const isComplete = frames.endFrame >= turnOf(lane, geometry);
   if (!isComplete && endFrame === undefined) return undefined;
   const left = endFrame === undefined ? Number.POSITIVE_INFINITY : totalSteps(spec, geometry, endFrame) - slot.numSteps;
   const numSteps = Math.min(mode.chunkSteps, left);
   return numSteps > 0 ? { slot, frames, numSteps, leftSteps: mode.leftSteps, endFrame } : undefined;
 }
+
+/** The frame up to which a lane's next chunk hears, were it whole. */
+export const turnOf = ({ slot, mode }: Lane, geometry: StreamGeometry): number =>
+  geometry.factor * slot.numSteps - geometry.lookbackFrames + chunkFrames(geometry, mode.chunkSteps);
+
+/** Frames that a lane has heard. */
+export const heardFrames = ({ slot }: Lane, { factor, lookaheadFrames }: StreamGeometry): number =>
+  slot.numSteps === 0 ? 0 : factor * (slot.numSteps - 1) + lookaheadFrames + 1;
 
 /** The first frame that a lane still has to hear. */
 export const firstFrame = ({ slot }: Lane, { factor, lookbackFrames }: StreamGeometry): number =>
