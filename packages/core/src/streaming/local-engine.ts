@@ -12,6 +12,8 @@ export interface LocalEngineOptions {
   readonly maxPendingSec?: number;
   /** Told of every batch. */
   readonly onBatch?: (report: BatchReport) => void;
+  /** Told when a batch fails, after which nothing goes on. */
+  readonly onFailure?: (error: unknown) => void;
   /** Frees the model when the engine ends. */
   readonly release: () => Promise<void>;
 }
@@ -50,6 +52,7 @@ export function createLocalEngine(parts: StreamParts, set: StreamSet, options: L
     pumping ??= pump()
       .catch((error) => {
         failure = error;
+        options.onFailure?.(error);
       })
       .finally(() => {
         pumping = undefined;
