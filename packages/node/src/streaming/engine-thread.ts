@@ -4,6 +4,7 @@ import { ThreadLoad } from "./admission.ts";
 import { unpackError } from "./crossing-error.ts";
 import { type Deferred, deferred } from "./deferred.ts";
 import type { RemoteStream } from "./remote-stream.ts";
+import { RunGate } from "./run-gate.ts";
 import type { StreamCommand, ThreadReport, ThreadStart } from "./thread-messages.ts";
 
 /** Threads run what was built, also where this file is run from its source: Node 20 does not strip types in workers. */
@@ -11,6 +12,9 @@ const ENTRY = new URL(
   import.meta.url.endsWith(".ts") ? "../../dist/streaming/engine-worker.js" : "./engine-worker.js",
   import.meta.url,
 );
+
+/** What a thread is started with, but for what it shares with its engine. */
+export type ThreadOptions = Omit<ThreadStart, "gate">;
 
 /** Starts a worker thread. */
 export type CreateWorker = (entry: URL, options: WorkerOptions) => Worker;
@@ -31,9 +35,10 @@ export class EngineThread {
   readonly load = new ThreadLoad();
   readonly #lanes = new Map<RemoteStream, readonly StreamMode[]>();
   readonly #streams = new Map<number, RemoteStream>();
-  readonly #start: ThreadStart;
+  readonly #start: ThreadOptions;
   readonly #host: ThreadHost;
   #worker: Worker | undefined;
+  #gate = new RunGate();
   #ready: Deferred<void> = deferred();
   #outbox: StreamCommand[] = [];
   #transfer: ArrayBuffer[] = [];
@@ -42,7 +47,7 @@ export class EngineThread {
   /** Times that another thread was started in this one's place. */
   numRestarts = 0;
 
-  constructor(start: ThreadStart, host: ThreadHost) {
+  constructor(start: ThreadOptions, host: ThreadHost) {
     this.#start = start;
     this.#host = host;
     this.#run();
@@ -109,14 +114,22 @@ export class EngineThread {
     const worker = this.#worker;
     this.#worker = undefined;
     this.#ready.reject(new SpeechError("CLOSED", "engine: expected an open engine, got one that is ending."));
+    await this.#gate.close();
     await worker?.terminate();
+  }
+
+  /** Lets the process end: no run is under way then. */
+  exit(): void {
+    this.#gate.closeNow();
   }
 
   #run(): void {
     const fromSource = import.meta.url.endsWith(".ts");
+    const gate = new RunGate();
+    const start: ThreadStart = { ...this.#start, gate: gate.memory };
     const worker = this.#host.createWorker(ENTRY, {
       name: "nemo-stt-engine",
-      workerData: this.#start,
+      workerData: start,
       // The conditions that find the sources of packages must not reach what was built.
       ...(fromSource && { execArgv: [] }),
     });
@@ -125,8 +138,12 @@ export class EngineThread {
     });
     worker.on("error", (error: Error) => this.#crash(worker, error.message));
     worker.on("messageerror", (error: Error) => this.#crash(worker, error.message));
-    worker.on("exit", (code) => this.#crash(worker, `exit code ${code}`));
+    worker.on("exit", (code) => {
+      gate.abandon();
+      this.#crash(worker, `exit code ${code}`);
+    });
     this.#worker = worker;
+    this.#gate = gate;
   }
 
   #receive(report: ThreadReport): void {
@@ -150,7 +167,7 @@ export class EngineThread {
 
   #crash(worker: Worker | undefined, reason: string): void {
     if (!worker || worker !== this.#worker) return;
-    void worker.terminate();
+    void this.#gate.close().then(() => worker.terminate());
     const hasWorked = this.#isReady;
     this.#worker = undefined;
     this.#isReady = false;

@@ -12,6 +12,7 @@ import {
 import { openModel } from "../model.ts";
 import { nodeRuntime } from "../runtime.ts";
 import { packError } from "./crossing-error.ts";
+import { gatedRuntime } from "./run-gate.ts";
 import type { StreamCommand, ThreadReport, ThreadStart } from "./thread-messages.ts";
 
 type Command<K extends StreamCommand["kind"]> = Extract<StreamCommand, { kind: K }>;
@@ -103,7 +104,10 @@ function take(engine: SpeechEngine, command: StreamCommand): void {
 
 async function start(options: ThreadStart): Promise<void> {
   const model = await openModel(options.folder, { precision: options.precision });
-  const { set, parts, release } = await openStreamSet(model, nodeRuntime(), { ...options, now });
+  const { set, parts, release } = await openStreamSet(model, gatedRuntime(nodeRuntime(), options.gate), {
+    ...options,
+    now,
+  });
   const costs = options.measures ? await measureStepCosts({ set, parts, release }, options.batches) : [];
   const engine = createLocalEngine(parts, set, {
     onBatch: (report) => tell({ kind: "batch", report }),

@@ -1,5 +1,6 @@
 import type { BatchReport, BatchRules, Precision, StepCost, StreamEvent, StreamOptions } from "@nemo-stt/core";
 import type { CrossingError } from "./crossing-error.ts";
+import type { GateMemory } from "./run-gate.ts";
 
 /** What a thread is started with. */
 export interface ThreadStart {
@@ -11,6 +12,7 @@ export interface ThreadStart {
   readonly batches: BatchRules | undefined;
   /** Whether to measure what batches cost before the first stream. */
   readonly measures: boolean;
+  readonly gate: GateMemory;
 }
 
 /** What a thread is told of one stream. Positions are samples since the stream was opened in this engine. */

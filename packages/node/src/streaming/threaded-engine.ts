@@ -12,11 +12,11 @@ import {
   streamModes,
 } from "@nemo-stt/core";
 import { MAX_LOAD } from "./admission.ts";
-import { type CreateWorker, EngineThread, type ThreadHost } from "./engine-thread.ts";
+import { type CreateWorker, EngineThread, type ThreadHost, type ThreadOptions } from "./engine-thread.ts";
 import type { Engine, EngineClock } from "./open-engine.ts";
 import { type EngineStream, type RemoteHost, RemoteStream } from "./remote-stream.ts";
 import { BatchRecord, type BatchStatistics } from "./statistics.ts";
-import type { ThreadReport, ThreadStart } from "./thread-messages.ts";
+import type { ThreadReport } from "./thread-messages.ts";
 
 /** What an engine is doing, for metrics. */
 export interface EngineStatistics extends BatchStatistics {
@@ -46,7 +46,7 @@ export interface ThreadedEngineOptions {
   readonly onCrash: ((error: SpeechError) => void) | undefined;
   readonly onBatch: ((report: BatchReport) => void) | undefined;
   readonly createWorker: CreateWorker;
-  readonly start: ThreadStart;
+  readonly start: ThreadOptions;
 }
 
 /** How often idle streams are looked for. */
@@ -63,6 +63,9 @@ export class ThreadedEngine implements Engine, ThreadHost, RemoteHost {
   readonly #places = new Map<RemoteStream, EngineThread>();
   readonly #record = new BatchRecord();
   readonly #stopSweeps: () => void;
+  readonly #onExit = () => {
+    for (const thread of this.#threads) thread.exit();
+  };
   #scheduled = new Set<RemoteStream>();
   #isFlushing = false;
   #nextId = 0;
@@ -77,6 +80,7 @@ export class ThreadedEngine implements Engine, ThreadHost, RemoteHost {
     this.modes = streamModes(spec).map(({ attContext, chunkSec }) => ({ attContext, chunkSec }));
     this.createWorker = options.createWorker;
     this.#threads = Array.from({ length: options.numWorkers }, () => new EngineThread(options.start, this));
+    process.on("exit", this.#onExit);
     this.#stopSweeps = options.clock.repeat(SWEEP_SEC, () => this.#sweep());
   }
 
@@ -182,6 +186,7 @@ export class ThreadedEngine implements Engine, ThreadHost, RemoteHost {
     this.#stopSweeps();
     for (const stream of this.#places.keys()) stream.fail(ended());
     await Promise.all(this.#threads.map((thread) => thread.close()));
+    process.off("exit", this.#onExit);
   }
 
   #flush(): void {
