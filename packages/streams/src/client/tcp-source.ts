@@ -26,6 +26,8 @@ export class TcpSource<T extends SplTuple> {
     this.#retry = retry;
     this.#onItem = onItem;
     this.done = this.#run();
+    // Who waits for it sees its failure; who does not must not be ended by it.
+    this.done.catch(() => {});
   }
 
   /** Connections so far. */
