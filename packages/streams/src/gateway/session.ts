@@ -55,6 +55,7 @@ export class Session {
   #voice: Voice;
   readonly #levels: LevelMeter;
   #recording: SessionRecording | undefined;
+  #recordedHz = 0;
   #isRecordingOver = false;
   #nextSeq: bigint;
   #first: SttUp | undefined;
@@ -276,7 +277,10 @@ export class Session {
     const { record, log } = this.#host;
     if (!record || this.#isRecordingOver) return;
     try {
-      const startMs = this.#voice.endMs - (samples.length * 1000) / this.#voice.format.sampleRateHz;
+      const { sampleRateHz } = this.#voice.format;
+      if (this.#recording && this.#recordedHz !== sampleRateHz) await this.#closeRecording();
+      this.#recordedHz = sampleRateHz;
+      const startMs = this.#voice.endMs - (samples.length * 1000) / sampleRateHz;
       this.#recording ??= await record(this.name, this.#voice.format, startMs);
       await this.#recording.write(samples);
     } catch (error) {

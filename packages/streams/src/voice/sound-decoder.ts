@@ -10,8 +10,8 @@ export interface SoundDecoder {
   readonly format: SoundFormat;
   /** A WAV header was found and taken away. */
   readonly hasHeader: boolean;
-  /** Bytes that wait for the rest of their sample or header. */
-  readonly numPendingBytes: number;
+  /** Bytes of a sample that has begun: a stream that goes on begins with them. None behind a WAV file. */
+  pendingBytes(): Uint8Array;
 }
 
 /**
@@ -22,12 +22,24 @@ export function createSoundDecoder(format: SoundFormat, name: string): SoundDeco
   return new Decoder(format, name);
 }
 
+/** Samples of 64 bits and 256 channels. */
+const MAX_FRAME_BYTES = 2048;
+
+function joined(a: Uint8Array, b: Uint8Array): Uint8Array<ArrayBuffer> {
+  const bytes = new Uint8Array(a.length + b.length);
+  bytes.set(a);
+  bytes.set(b, a.length);
+  return bytes;
+}
+
 class Decoder implements SoundDecoder {
   format: SoundFormat;
   hasHeader = false;
   readonly #name: string;
   #head: Uint8Array | undefined = new Uint8Array(0);
   #samples: SampleDecoder | undefined;
+  /** The last bytes that came: those of a sample that has begun are among them. */
+  #last = new Uint8Array(0);
   /** Bytes of samples that the header promised and that did not come yet. */
   #remaining = Number.POSITIVE_INFINITY;
 
@@ -36,15 +48,16 @@ class Decoder implements SoundDecoder {
     this.#name = name;
   }
 
-  get numPendingBytes(): number {
-    return (this.#head?.length ?? 0) + (this.#samples?.numPendingBytes ?? 0);
+  pendingBytes(): Uint8Array {
+    if (this.#head) return this.#head;
+    return this.hasHeader
+      ? new Uint8Array(0)
+      : this.#last.slice(this.#last.length - (this.#samples?.numPendingBytes ?? 0));
   }
 
   async feed(bytes: Uint8Array): Promise<Float32Array> {
     if (this.#head === undefined) return this.#decode(bytes);
-    const head = new Uint8Array(this.#head.length + bytes.length);
-    head.set(this.#head);
-    head.set(bytes, this.#head.length);
+    const head = joined(this.#head, bytes);
     this.#head = head;
     const state = await readWavStart(head, this.#name);
     if (state.kind === "more") return new Float32Array(0);
@@ -59,6 +72,7 @@ class Decoder implements SoundDecoder {
   #decode(bytes: Uint8Array): Float32Array {
     this.#samples ??= createSampleDecoder(this.format.encoding, this.format.numChannels);
     const sound = bytes.subarray(0, this.#remaining);
+    this.#last = joined(this.#last.subarray(-MAX_FRAME_BYTES), sound).slice(-MAX_FRAME_BYTES);
     this.#remaining -= sound.length;
     const channels = this.#samples.feed(sound);
     return channels.length === 1 ? channels[0] : mixChannels(channels);

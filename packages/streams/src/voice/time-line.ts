@@ -10,15 +10,18 @@ const MAX_ARRIVALS = 10_000;
  * estimated anew for every block. Only a jump forward (sound that was never sent) moves it.
  */
 export class TimeLine {
-  readonly #sampleRateHz: number;
+  readonly sampleRateHz: number;
+  readonly #startMs: number;
   /** From a sample on, which time it has; ascending. */
   readonly #anchors: { sample: number; timeMs: number }[] = [];
   /** When samples came, by the clock of this machine: up to `sample`, at `atMs`. */
   #arrivals: { sample: number; atMs: number }[] = [];
   #numSamples = 0;
 
-  constructor(sampleRateHz: number) {
-    this.#sampleRateHz = sampleRateHz;
+  /** @param startMs where the first sample stands at the earliest */
+  constructor(sampleRateHz: number, startMs = Number.NEGATIVE_INFINITY) {
+    this.sampleRateHz = sampleRateHz;
+    this.#startMs = startMs;
   }
 
   /** Samples so far. */
@@ -33,7 +36,8 @@ export class TimeLine {
 
   /** Takes note of samples that came now. */
   add(numSamples: number, timestampMs: number | undefined, atMs: number): void {
-    if (this.#anchors.length === 0) this.#anchors.push({ sample: 0, timeMs: timestampMs ?? 0 });
+    if (this.#anchors.length === 0)
+      this.#anchors.push({ sample: 0, timeMs: Math.max(this.#startMs, timestampMs ?? 0) });
     else if (
       timestampMs !== undefined &&
       timestampMs - this.endMs > MAX_JITTER_MS &&
@@ -54,7 +58,7 @@ export class TimeLine {
       else high = middle;
     }
     const anchor = this.#anchors[low] ?? { sample: 0, timeMs: 0 };
-    return anchor.timeMs + ((sample - anchor.sample) * 1000) / this.#sampleRateHz;
+    return anchor.timeMs + ((sample - anchor.sample) * 1000) / this.sampleRateHz;
   }
 
   /** When a sample came, by this machine's clock; forgets what came before it. */

@@ -47,7 +47,7 @@ const MAX_SILENCE_MS = 5000;
  */
 export class Voice {
   readonly #options: VoiceOptions;
-  readonly #decoder: SoundDecoder;
+  #decoder: SoundDecoder;
   #timeLine: TimeLine | undefined;
   #stream: SpeechStream | undefined;
   /** Where the engine's stream began. */
@@ -55,14 +55,18 @@ export class Voice {
   #numUtterances = 0;
   /** Finals of a window's end are held back: the last of them carries the mark. */
   #held: VoiceText[] | undefined;
+  /** The time of the window's first chunk. */
   #firstTimestampMs: number | undefined;
+  /** Bytes of a sample that the last window's end cut. */
+  #carried = new Uint8Array(0);
+  #heardSec = 0;
 
   constructor(options: VoiceOptions) {
     this.#options = options;
     this.#decoder = createSoundDecoder(options.format, options.name);
   }
 
-  /** What the bytes turned out to be. */
+  /** What the window's bytes turned out to be. */
   get format(): SoundFormat {
     return this.#decoder.format;
   }
@@ -74,7 +78,7 @@ export class Voice {
 
   /** Sound so far. */
   get heardSec(): number {
-    return (this.#timeLine?.numSamples ?? 0) / this.format.sampleRateHz;
+    return this.#heardSec;
   }
 
   /**
@@ -83,9 +87,17 @@ export class Voice {
    */
   async feed(bytes: Uint8Array, timestampMs?: number): Promise<Float32Array> {
     this.#firstTimestampMs ??= timestampMs;
-    const samples = await this.#decoder.feed(bytes);
+    const samples = await this.#decoder.feed(this.#carry(bytes));
     if (samples.length > 0) await this.#feedSamples(samples, timestampMs);
     return samples;
+  }
+
+  /** A window may begin inside a sample, but not if a file begins there. */
+  #carry(bytes: Uint8Array): Uint8Array {
+    if (this.#carried.length === 0 || bytes.length === 0) return bytes;
+    const carried = this.#carried;
+    this.#carried = new Uint8Array(0);
+    return String.fromCharCode(...bytes.subarray(0, 2)) === "RI" ? bytes : Buffer.concat([carried, bytes]);
   }
 
   /** Puts silence where sound was lost, so that the clock goes on and words of both sides do not grow together. */
@@ -95,14 +107,16 @@ export class Voice {
   }
 
   async #feedSamples(samples: Float32Array, timestampMs: number | undefined): Promise<void> {
-    this.#timeLine ??= new TimeLine(this.format.sampleRateHz);
+    const rate = this.format.sampleRateHz;
+    if (this.#timeLine?.sampleRateHz !== rate) this.#timeLine = new TimeLine(rate, this.#timeLine?.endMs);
     // A header may have come in a chunk of its own: the first timestamp is that of the first sample.
-    const isFirst = this.#timeLine.numSamples === 0;
+    const isFirst = this.#stream === undefined;
     if (this.#stream === undefined) {
       this.#streamSample = this.#timeLine.numSamples;
       this.#stream = await this.#open();
     }
     this.#timeLine.add(samples.length, isFirst ? this.#firstTimestampMs : timestampMs, this.#options.clock.nowMs());
+    this.#heardSec += samples.length / rate;
     await this.#stream.feed(samples);
   }
 
@@ -111,8 +125,14 @@ export class Voice {
     return engine.open({ ...stream, sampleRateHz: this.format.sampleRateHz }, (event) => this.#onEvent(event));
   }
 
-  /** Ends the window: the tail is flushed and its finals come, the last with the mark. Without sound since the last window's end nothing comes. */
+  /**
+   * Ends the window: the tail is flushed and its finals come, the last with the mark. Without sound since the last
+   * window's end nothing comes. The next window may begin with a header of its own.
+   */
   async endWindow(): Promise<void> {
+    this.#carried = this.#decoder.pendingBytes().slice();
+    this.#decoder = createSoundDecoder(this.#options.format, this.#options.name);
+    this.#firstTimestampMs = undefined;
     const stream = this.#stream;
     if (stream === undefined) return;
     this.#held = [];
@@ -145,7 +165,7 @@ export class Voice {
 
   #textOf(event: StreamEvent): VoiceText {
     const line = this.#timeLine as TimeLine;
-    const rate = this.format.sampleRateHz;
+    const rate = line.sampleRateHz;
     const at = (sec: number) => line.timeMs(this.#streamSample + Math.round(sec * rate));
     const words = event.words.map((w) => ({ ...w, startSec: at(w.startSec) / 1000, endSec: at(w.endSec) / 1000 }));
     const isFinal = event.type === "final";
