@@ -63,6 +63,8 @@ export class TranscriptMerger<K, U extends Spoken> {
   push(key: K, utterance: U): void {
     this.#waiting.push({ key, utterance, sinceMs: this.#options.clock.nowMs() });
     this.#waiting.sort((a, b) => order(a.utterance, b.utterance));
+    // Its next one begins later than this one.
+    this.#raise(key, utterance.startMs);
     this.#release();
   }
 
