@@ -19,7 +19,7 @@ describe("transcript merger", () => {
     expect(starts()).toEqual([]);
     merger.open("b", 4800);
     merger.push("b", { startMs: 4800, channelNumber: 1 });
-    expect(starts()).toEqual([]);
+    expect(starts()).toEqual([4800]);
     merger.hear("b", 6001);
     expect(starts()).toEqual([4800, 5000]);
   });
@@ -57,6 +57,7 @@ describe("transcript merger", () => {
           out.push(said),
         );
         const ends = [0, 0, 0];
+        const told = new Set<Spoken>();
         for (const channel of [0, 1, 2]) merger.join(channel, channel);
         const said = list.map(({ channel, gap, length }) => {
           const startMs = ends[channel] + gap;
@@ -67,11 +68,12 @@ describe("transcript merger", () => {
         for (const utterance of said.toSorted((a, b) => a.endMs - b.endMs)) {
           for (const channel of [0, 1, 2]) {
             const current = said.find(
-              (u) => u.channelNumber === channel && u.startMs <= utterance.endMs && u.endMs > utterance.endMs,
+              (u) => u.channelNumber === channel && u.startMs <= utterance.endMs && !told.has(u),
             );
             if (current) merger.open(channel, current.startMs);
             else if (channel !== utterance.channelNumber) merger.hear(channel, utterance.endMs);
           }
+          told.add(utterance);
           merger.push(utterance.channelNumber, utterance);
         }
         for (const channel of [0, 1, 2]) merger.leave(channel);
