@@ -4,6 +4,12 @@ import { createBinDecoder } from "../spl/decode.ts";
 import type { SplTuple, SplValue } from "../spl/types.ts";
 import { openSocketAgain, type Peer, type Retry } from "./connect.ts";
 
+/** How a source behaves beside its address. */
+export interface SourceOptions extends Retry {
+  /** Asks the gateway never to send a final mark, only sessions' end records: for readers of many applications. */
+  readonly endsByRecords?: boolean;
+}
+
 /**
  * `spl.adapter::TCPSource` as a client with `format: bin; readPunctuations: true; parsing: permissive` and
  * `InfiniteRetry`: a connection that ends is opened again, the final mark ends it for good.
@@ -11,7 +17,7 @@ import { openSocketAgain, type Peer, type Retry } from "./connect.ts";
 export class TcpSource<T extends SplTuple> {
   readonly #type: T;
   readonly #peer: Peer;
-  readonly #retry: Retry;
+  readonly #options: SourceOptions;
   readonly #onItem: (item: Item<SplValue<T>>) => void | Promise<void>;
   readonly #abort = new AbortController();
   #socket: Socket | undefined;
@@ -20,10 +26,15 @@ export class TcpSource<T extends SplTuple> {
   readonly done: Promise<void>;
 
   /** @param onItem called in order; while it waits nothing is read */
-  constructor(type: T, peer: Peer, onItem: (item: Item<SplValue<T>>) => void | Promise<void>, retry: Retry = {}) {
+  constructor(
+    type: T,
+    peer: Peer,
+    onItem: (item: Item<SplValue<T>>) => void | Promise<void>,
+    options: SourceOptions = {},
+  ) {
     this.#type = type;
     this.#peer = peer;
-    this.#retry = retry;
+    this.#options = options;
     this.#onItem = onItem;
     this.done = this.#run();
     // Who waits for it sees its failure; who does not must not be ended by it.
@@ -39,7 +50,7 @@ export class TcpSource<T extends SplTuple> {
     const { signal } = this.#abort;
     while (!signal.aborted) {
       try {
-        this.#socket = await openSocketAgain(this.#peer, this.#retry, signal);
+        this.#socket = await openSocketAgain(this.#peer, this.#options, signal);
       } catch (error) {
         if (signal.aborted) return;
         throw error;
@@ -49,6 +60,7 @@ export class TcpSource<T extends SplTuple> {
         return;
       }
       this.#numConnections++;
+      if (this.#options.endsByRecords) this.#socket.write(Uint8Array.of(1));
       if (await this.#read(this.#socket)) return;
     }
   }

@@ -14,7 +14,7 @@ export type EndReaders =
  * session is its end. A final mark ends a TCPSource for ever, so a reader that may still be needed never gets one.
  */
 export class ReaderView {
-  readonly #mode: EndReaders;
+  #mode: EndReaders;
   /** Sessions that were live when the reader came, or that began since; or the only one, where that had ended before. */
   readonly #sessions = new Set<SessionLog>();
   readonly #passed = new Set<SessionLog>();
@@ -39,9 +39,14 @@ export class ReaderView {
     this.#sessions.add(log);
   }
 
+  /** The reader said that it wants no final mark (it sent a byte, which no TCPSource does). */
+  endByRecords(): void {
+    this.#mode = "never";
+  }
+
   /** Marks may stand alone: there is but one session whose they can be, and none of them is a repeat. */
   get allowsBareMarks(): boolean {
-    return !this.#isBackfilled && this.#sessions.size <= 1;
+    return !this.#isBackfilled && this.#sessions.size <= 1 && this.#mode !== "never";
   }
 
   /**

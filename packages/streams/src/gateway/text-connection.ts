@@ -74,8 +74,8 @@ export class TextConnection {
     const gone = new Promise<void>((resolve) => this.#socket.once("close", () => resolve()));
     // A reader that ends its side is gone; after the final mark that is the sign that it has everything.
     this.#socket.once("end", () => this.#onReaderEnded());
-    // What a reader says is of no interest; it must be read so that its end is seen.
-    this.#socket.resume();
+    // It must be read so that its end is seen.
+    this.#socket.on("data", () => this.#view.endByRecords());
     void gone.then(() => this.#reader.detach());
     while (!this.#socket.destroyed && !this.#isFinalSent) {
       const { bytes, nodes } = this.#batch();
