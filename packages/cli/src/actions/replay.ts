@@ -7,7 +7,7 @@ import { printable } from "../messages.ts";
 import { notFound } from "./recordings.ts";
 
 /** A gateway that is being started again is back within seconds. */
-const MAX_ATTEMPTS = 10;
+const MAX_ATTEMPTS = 5;
 
 /** Plays calls and prints their texts as they come; what was played goes to standard error at the end. */
 export async function replay(folder: string, flags: ReplayFlags, console: Console): Promise<void> {

@@ -88,8 +88,8 @@ export function registerGateway(program: Command, console: Console): void {
       "after",
       `
 Examples:
-  nemo-stt gateway
-  nemo-stt gateway -m model.nemo --att-context 70,1 --host 0.0.0.0 --record calls/
+  nemo-stt gateway --record calls/
+  nemo-stt gateway -m model.nemo --att-context 70,1 --host 0.0.0.0
   nemo-stt gateway --text-port 5602=agent-* --text-port 5604=caller-*
 
 SIGTERM or SIGINT: no new calls, live ones may end; the second one ends at once.`,
