@@ -49,6 +49,13 @@ export * from "./streaming/open-engine.ts";
 export * from "./streaming/silence.ts";
 export * from "./streaming/stream.ts";
 export * from "./streaming/stream-set.ts";
+export {
+  dumpStream,
+  type StreamedRecording,
+  type StreamedStages,
+  streamRecordings,
+} from "./streaming/streamed-stages.ts";
+export { hasStreams, verifyStreams } from "./streaming/verify-streams.ts";
 export * from "./tensor.ts";
 export * from "./tokenizer/tokenizer.ts";
 export * from "./transcript/cues.ts";
