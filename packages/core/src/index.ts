@@ -5,6 +5,7 @@ export * from "./audio/inspect.ts";
 export * from "./audio/pcm.ts";
 export * from "./audio/resample.ts";
 export * from "./audio/wav.ts";
+export * from "./audio/wav-stream.ts";
 export * from "./audio/wav-writer.ts";
 export * from "./bytes.ts";
 export * from "./checkpoint/checkpoint.ts";
