@@ -73,13 +73,14 @@ export function createUtterances(parts: UtteranceParts, saved?: SavedUtterances)
     const place = tokens.findLastIndex(beginsWord);
     return Math.max(from, place);
   };
-  const transcriptOf = (tokens: Hypothesis) =>
-    buildTranscript(tokens, tokenizer, { spec, head, timestamps: "steps", durationSec: 0 });
+  /** Times end with the sound that was heard: a last step reaches beyond the end of a recording. */
+  const transcriptOf = (tokens: Hypothesis, durationSec: number) =>
+    buildTranscript(tokens, tokenizer, { spec, head, timestamps: "steps", durationSec });
 
   function finalOf(end: number, reason: FinalEvent["reason"], heardSec: number): FinalEvent[] {
     const part = sliceHypothesis(hypothesis, state.numFinal, end);
     const isJoined = !state.isFirst && part.tokens.length > 0 && !beginsWord(part.tokens[0]);
-    const { text, words, tokens } = transcriptOf(part);
+    const { text, words, tokens } = transcriptOf(part, heardSec);
     state.numFinal = end;
     dropFinal(hypothesis, state);
     state.stableText = "";
@@ -119,7 +120,7 @@ export function createUtterances(parts: UtteranceParts, saved?: SavedUtterances)
   }
 
   function interim(heardSec: number, fast: OpenHypothesis | undefined): InterimEvent[] {
-    const slow = transcriptOf(sliceHypothesis(hypothesis, state.numFinal, hypothesis.tokens.length));
+    const slow = transcriptOf(sliceHypothesis(hypothesis, state.numFinal, hypothesis.tokens.length), heardSec);
     const stable = slow.text.slice(0, Math.max(0, slow.text.lastIndexOf(" ")));
     if (stable.startsWith(state.stableText)) state.stableText = stable;
     const ahead = fast ? fastWords(fast, slow.words) : [];
