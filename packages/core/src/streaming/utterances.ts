@@ -137,7 +137,7 @@ export function createUtterances(parts: UtteranceParts, saved?: SavedUtterances)
     if (from < 0) return [];
     // A few words before, so that one that both have is seen to be the same.
     const begin = lastWordBegin(fast.tokens.slice(0, from + 1), 0);
-    const { words } = transcriptOf(sliceHypothesis(fast, begin, fast.tokens.length));
+    const { words } = transcriptOf(sliceHypothesis(fast, begin, fast.tokens.length), Number.POSITIVE_INFINITY);
     return joinFastWords(slow, words, hypothesis.numSteps);
   }
 
