@@ -40,23 +40,34 @@ export function saveLane({ mode, slot, state }: Lane, pool: CachePool): SavedLan
 export const savedMode = (spec: ModelSpec, saved: SavedLane): StreamMode => streamMode(spec, saved.attContext);
 
 /**
- * The next chunk of a lane; undefined while its frames have not all come, or when all steps are done. The last chunk of
- * a recording that has ended takes the steps that are left.
+ * The next chunks of a lane, as many as have come whole and one call takes; undefined while there is none, or when all
+ * steps are done. The last chunk of a recording that has ended takes the steps that are left.
  */
 export function nextChunk(
   lane: Lane,
   intake: AudioIntake,
   spec: ModelSpec,
   geometry: StreamGeometry,
+  maxChunks = Number.POSITIVE_INFINITY,
 ): StreamChunk | undefined {
   const { slot, mode } = lane;
   const { frames, endFrame } = intake;
-  const heardUpTo = geometry.factor * slot.numSteps - geometry.lookbackFrames + chunkFrames(geometry, mode.chunkSteps);
-  const isComplete = frames.endFrame >= heardUpTo;
-  if (!isComplete && endFrame === undefined) return undefined;
-  const left = endFrame === undefined ? Number.POSITIVE_INFINITY : totalSteps(spec, geometry, endFrame) - slot.numSteps;
-  const numSteps = Math.min(mode.chunkSteps, left);
-  return numSteps > 0 ? { slot, frames, numSteps, leftSteps: mode.leftSteps, endFrame } : undefined;
+  const { chunkSteps } = mode;
+  const room = chunkSteps * Math.max(1, Math.min(maxChunks, Math.floor(geometry.maxSteps / chunkSteps)));
+  const heard = Math.floor((frames.endFrame - geometry.lookaheadFrames - 1) / geometry.factor) + 1 - slot.numSteps;
+  let numSteps = Math.min(room, heard - (heard % chunkSteps));
+  if (endFrame !== undefined) numSteps = Math.min(room, totalSteps(spec, geometry, endFrame) - slot.numSteps);
+  return numSteps > 0 ? { slot, frames, numSteps, mode, endFrame } : undefined;
+}
+
+/** The frame up to which a lane's next chunk hears, were it whole. */
+export const turnOf = ({ slot, mode }: Lane, geometry: StreamGeometry): number =>
+  geometry.factor * slot.numSteps - geometry.lookbackFrames + chunkFrames(geometry, mode.chunkSteps);
+
+/** Frames that what a lane has found rests on. */
+export function heardFrames({ state }: Lane, { factor, lookaheadFrames }: StreamGeometry): number {
+  const { numSteps } = state.hypothesis;
+  return numSteps === 0 ? 0 : factor * (numSteps - 1) + lookaheadFrames + 1;
 }
 
 /** The first frame that a lane still has to hear. */

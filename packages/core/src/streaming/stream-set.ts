@@ -1,6 +1,7 @@
 import { createResampler, type Resampler } from "../audio/resample.ts";
-import { stepSec, subsamplingFactor } from "../config/geometry.ts";
+import { subsamplingFactor } from "../config/geometry.ts";
 import type { ConfidenceSpec, ModelSpec } from "../config/spec.ts";
+import type { StreamGeometry } from "../config/streaming.ts";
 import { SpeechError } from "../errors.ts";
 import type { FeatureExtractor } from "../features/extractor.ts";
 import type { AcousticModel, Encoded } from "../recognition/acoustic.ts";
@@ -13,9 +14,10 @@ import {
   chooseBatch,
   DEFAULT_BATCH_RULES,
   decodeBatch,
+  numChunks,
   type Work,
 } from "./batch.ts";
-import { firstFrame, hypothesisOf, type Lane, nextChunk, openLane, saveLane } from "./lane.ts";
+import { firstFrame, heardFrames, hypothesisOf, type Lane, nextChunk, openLane, saveLane, turnOf } from "./lane.ts";
 import { checkStreamable, lanesOf } from "./modes.ts";
 import { parseStreamState, type SavedStream, serializeStreamState } from "./saved-stream.ts";
 import type { SilenceDetector } from "./silence.ts";
@@ -56,6 +58,8 @@ interface Stream {
   numBusy: number;
   isClosed: boolean;
   hasEnded: boolean;
+  /** Why the stream cannot go on. */
+  failure: Error | undefined;
 }
 
 /**
@@ -82,6 +86,8 @@ export interface StreamSet {
   finish(id: number): void;
   /** True when a finished stream has given its last event. */
   hasEnded(id: number): boolean;
+  /** Why a stream cannot go on (its sound gave no numbers, its receiver threw); others are not touched by it. */
+  failure(id: number): Error | undefined;
   /** True while complete chunks of this stream wait or are being computed. */
   isBusy(id: number): boolean;
   /** Makes a final of everything found so far. */
@@ -100,6 +106,7 @@ export function createStreamSet(parts: StreamParts, rules: BatchRules = DEFAULT_
   const { spec, encoder, now } = parts;
   checkStreamable(spec);
   const { pool } = encoder;
+  const frameSec = spec.features.hopSamples / spec.features.sampleRateHz;
   const streams = new Map<number, Stream>();
   const resamplers = new Map<number, Resampler>();
   const decoders = new Map<string, HeadDecoder>();
@@ -117,6 +124,13 @@ export function createStreamSet(parts: StreamParts, rules: BatchRules = DEFAULT_
     return known;
   }
 
+  /** A stream that can go on. @throws SpeechError `CLOSED`, or why it cannot */
+  function live(id: number): Stream {
+    const stream = get(id);
+    if (stream.failure) throw stream.failure;
+    return stream;
+  }
+
   function get(id: number): Stream {
     const stream = streams.get(id);
     if (stream && !stream.isClosed) return stream;
@@ -125,6 +139,7 @@ export function createStreamSet(parts: StreamParts, rules: BatchRules = DEFAULT_
 
   /** Notes which lanes have a complete chunk since when. */
   function refresh(stream: Stream): void {
+    if (stream.failure) return;
     stream.lanes.forEach((lane, i) => {
       const isReady = nextChunk(lane, stream.intake, spec, pool.geometry) !== undefined;
       stream.readySince[i] = isReady ? (stream.readySince[i] ?? now()) : undefined;
@@ -174,6 +189,7 @@ export function createStreamSet(parts: StreamParts, rules: BatchRules = DEFAULT_
       numBusy: 0,
       isClosed: false,
       hasEnded: false,
+      failure: undefined,
     };
     streams.set(id, stream);
     refresh(stream);
@@ -184,23 +200,45 @@ export function createStreamSet(parts: StreamParts, rules: BatchRules = DEFAULT_
     streams.delete(stream.id);
   }
 
-  /** Ends a stream whose steps are all done. */
-  function endIfDone(stream: Stream): void {
-    if (stream.hasEnded || stream.intake.endFrame === undefined || stream.numBusy > 0) return;
-    if (stream.readySince.some((since) => since !== undefined)) return;
-    stream.hasEnded = true;
-    for (const event of stream.utterances.cut("end", heardSec(stream, spec))) stream.onEvent(event);
+  function fail(stream: Stream, error: Error): void {
+    stream.failure ??= error;
+    stream.readySince.fill(undefined);
   }
 
-  /** The lanes that wait, longest first. */
+  /** Tells of what was found. A receiver that throws ends its own stream only. */
+  function tell(stream: Stream, events: readonly StreamEvent[]): void {
+    try {
+      for (const event of events) stream.onEvent(event);
+    } catch (error) {
+      fail(stream, error instanceof Error ? error : new Error(String(error)));
+    }
+  }
+
+  /** Ends a stream whose steps are all done. */
+  function endIfDone(stream: Stream): void {
+    const { intake, numBusy, failure } = stream;
+    if (stream.hasEnded || intake.durationSec === undefined || numBusy > 0 || failure) return;
+    if (isWaiting(stream)) return;
+    stream.hasEnded = true;
+    tell(stream, stream.utterances.cut("end", intake.durationSec));
+  }
+
+  /**
+   * The chunks that may be done next, by their deadlines. Of one stream these are the chunks whose sound is complete
+   * first: so what its lanes know of each other, and with it every event, does not depend on when what was computed.
+   */
   function waiting(): Work<Stream>[] {
     const all: Work<Stream>[] = [];
     for (const stream of streams.values()) {
       if (stream.numBusy > 0) continue;
+      const turn = nextTurn(stream, pool.geometry);
       stream.lanes.forEach((lane, i) => {
         const since = stream.readySince[i];
-        if (since !== undefined)
-          all.push({ stream, lane, since, chunk: nextChunk(lane, stream.intake, spec, pool.geometry) as StreamChunk });
+        if (since === undefined || turnOf(lane, pool.geometry) !== turn) return;
+        // Lanes of one stream take turns chunk by chunk.
+        const maxChunks = stream.lanes.length > 1 ? 1 : undefined;
+        const chunk = nextChunk(lane, stream.intake, spec, pool.geometry, maxChunks) as StreamChunk;
+        all.push({ stream, lane, since, turn, chunk });
       });
     }
     return all.sort((a, b) => a.since + a.lane.mode.chunkSec - (b.since + b.lane.mode.chunkSec));
@@ -213,7 +251,7 @@ export function createStreamSet(parts: StreamParts, rules: BatchRules = DEFAULT_
     const start = now();
     const encoded = await encoder.encode(batch.map(({ chunk }) => chunk));
     const encodedAt = now();
-    await decodeBatch(encoded, batch);
+    await decodeChunks(encoded, batch);
     const end = now();
     for (const [row, { stream, lane }] of batch.entries()) stream.onStep?.(encoded, row, lane);
     for (const stream of new Set(batch.map((work) => work.stream))) settle(stream, batch);
@@ -223,28 +261,46 @@ export function createStreamSet(parts: StreamParts, rules: BatchRules = DEFAULT_
       encodeSec: encodedAt - start,
       decodeSec: end - encodedAt,
       latenciesSec: batch.map(({ since }) => end - since),
+      modes: batch.map(({ lane }) => lane.mode),
     };
+  }
+
+  /** Decodes chunk by chunk and tells after each, so that events do not depend on how many were encoded at once. */
+  async function decodeChunks(encoded: Encoded, batch: readonly Work<Stream>[]): Promise<void> {
+    const isOut = ({ stream }: Work<Stream>) => stream.failure !== undefined || stream.isClosed;
+    const most = Math.max(...batch.map(numChunks));
+    for (let index = 0; index < most; index++) {
+      const failed = await decodeBatch(encoded, batch, isOut, index);
+      for (const { stream } of failed) fail(stream, noNumbers(stream));
+      for (const work of batch) if (index < numChunks(work) - 1 && !isOut(work)) tellFound(work.stream);
+    }
+  }
+
+  function tellFound(stream: Stream): void {
+    const [, fast] = stream.lanes;
+    const silenceSec = stream.detector?.silenceSec;
+    tell(stream, stream.utterances.update(heardSec(stream), silenceSec, fast && hypothesisOf(fast)));
   }
 
   /** After a batch: forgets what no step hears any more, tells what was found. */
   function settle(stream: Stream, batch: readonly Work<Stream>[]): void {
-    stream.lanes.forEach((lane, i) => {
-      if (batch.some((work) => work.lane === lane)) {
-        stream.numBusy--;
-        stream.readySince[i] = undefined;
-      }
-    });
-    if (stream.isClosed) {
-      if (stream.numBusy === 0) release(stream);
-      return;
-    }
+    const done = batch.filter((work) => work.stream === stream);
+    stream.numBusy -= done.length;
+    for (const { lane } of done) stream.readySince[stream.lanes.indexOf(lane)] = undefined;
+    if (stream.isClosed) release(stream);
+    if (stream.isClosed || stream.failure) return;
     stream.intake.frames.dropBefore(Math.min(...stream.lanes.map((lane) => firstFrame(lane, pool.geometry))));
     refresh(stream);
-    const [, fast] = stream.lanes;
-    const silenceSec = stream.detector?.silenceSec;
-    const events = stream.utterances.update(heardSec(stream, spec), silenceSec, fast && hypothesisOf(fast));
-    for (const event of events) stream.onEvent(event);
+    // Another lane's chunk of the same sound comes first, in whichever batch it is done.
+    if (nextTurn(stream, pool.geometry) === done[0].turn) return;
+    tellFound(stream);
     endIfDone(stream);
+  }
+
+  /** Sound that the furthest lane has heard. */
+  function heardSec({ lanes, intake }: Stream): number {
+    const frames = Math.max(...lanes.map((lane) => heardFrames(lane, pool.geometry)));
+    return Math.min(frames * frameSec, intake.durationSec ?? Number.POSITIVE_INFINITY);
   }
 
   return {
@@ -253,13 +309,13 @@ export function createStreamSet(parts: StreamParts, rules: BatchRules = DEFAULT_
     },
     get hasWork() {
       for (const { readySince, numBusy } of streams.values()) {
-        if (numBusy === 0 && readySince.some((since) => since !== undefined)) return true;
+        if (numBusy === 0 && readySince.some(isTime)) return true;
       }
       return false;
     },
     open,
     feed(id, samples) {
-      const stream = get(id);
+      const stream = live(id);
       if (stream.intake.endFrame !== undefined) {
         throw new SpeechError(
           "CLOSED",
@@ -273,23 +329,24 @@ export function createStreamSet(parts: StreamParts, rules: BatchRules = DEFAULT_
     },
     pendingSec: (id) => pendingSec(get(id), spec),
     finish(id) {
-      const stream = get(id);
+      const stream = live(id);
       if (stream.intake.endFrame !== undefined) return;
       stream.intake.finish();
       refresh(stream);
       endIfDone(stream);
     },
     hasEnded: (id) => get(id).hasEnded,
+    failure: (id) => get(id).failure,
     isBusy(id) {
-      const { numBusy, readySince } = get(id);
-      return numBusy > 0 || readySince.some((since) => since !== undefined);
+      const stream = get(id);
+      return stream.numBusy > 0 || isWaiting(stream);
     },
     cut(id) {
-      const stream = get(id);
-      for (const event of stream.utterances.cut("asked", heardSec(stream, spec))) stream.onEvent(event);
+      const stream = live(id);
+      tell(stream, stream.utterances.cut("asked", heardSec(stream)));
     },
     save(id) {
-      const { options, intake, lanes, utterances } = get(id);
+      const { options, intake, lanes, utterances } = live(id);
       const state: SavedStream = {
         options,
         intake: intake.save(),
@@ -308,10 +365,23 @@ export function createStreamSet(parts: StreamParts, rules: BatchRules = DEFAULT_
   };
 }
 
-/** Sound that the furthest lane has heard. */
-function heardSec({ lanes, intake }: Stream, spec: ModelSpec): number {
-  const encodedSec = Math.max(...lanes.map(({ slot }) => slot.numSteps)) * stepSec(spec);
-  return Math.min(encodedSec, intake.durationSec ?? Number.POSITIVE_INFINITY);
+const isTime = (since: number | undefined): boolean => since !== undefined;
+
+const isWaiting = ({ readySince }: Stream): boolean => readySince.some(isTime);
+
+/** The turn of a stream's next chunks; infinite where none waits. */
+function nextTurn({ lanes, readySince }: Stream, geometry: StreamGeometry): number {
+  return Math.min(
+    ...lanes.map((lane, i) => (isTime(readySince[i]) ? turnOf(lane, geometry) : Number.POSITIVE_INFINITY)),
+  );
+}
+
+function noNumbers({ id, lanes }: Stream): SpeechError {
+  const steps = Math.max(...lanes.map(({ slot }) => slot.numSteps));
+  return new SpeechError(
+    "AUDIO_INVALID",
+    `stream ${id}: expected numbers from the encoder, got none at step ${steps}. Its sound is damaged: check how it is decoded, and open another stream.`,
+  );
 }
 
 /** Sound behind the slowest lane's last step. */

@@ -66,7 +66,8 @@ export function fixedStreamingConformer(
   });
   const steps = g.op("Max", [sub(g, lengths, g.int(droppedSteps)), g.int(0)]);
   const sizes = { numCached: g.ints([cachedSteps]), numSteps: g.ints([chunkSteps]) };
-  const masks = streamMasks(g, { ...sizes, cachedSteps: inputs.lastChannelLen, steps });
+  const chunk = { chunkSteps: g.ints([chunkSteps]), leftSteps: g.ints([cachedSteps]) };
+  const masks = streamMasks(g, { ...sizes, ...chunk, cachedSteps: inputs.lastChannelLen, steps });
   const shared: Shared = {
     mode,
     scoreBias: transpose(g, masks, [1, 0, 2, 3]),
@@ -107,7 +108,7 @@ export function fixedStreamingConformer(
 
 interface Shared {
   readonly mode: FixedMode;
-  /** `[B, 1, 1, key]` */
+  /** `[B, 1, step, key]` */
   readonly scoreBias: Value;
   /** Rows `[distance, model]` of the distances of the last key to the first, down to those of steps that follow. */
   readonly positions: Value;
