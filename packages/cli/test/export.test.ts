@@ -186,6 +186,13 @@ describe("export: what goes wrong", () => {
     expect(existsSync(out("wrong"))).toBe(false);
   });
 
+  test.each(["nemo", "sherpa"])("layout %s: a context that the model was not trained with", async (layout) => {
+    const options = ["--layout", layout, "--att-context", "70,99"];
+    const { status, err } = await run("export", checkpoint, out("wrong"), ...options);
+    expect(err).toMatch(/^nemo-stt: attention context \[70,99\]: expected one of \[.*\(MODEL_UNSUPPORTED\)\n$/);
+    expect([status, existsSync(join(out("wrong"), "tokens.txt"))]).toEqual([69, false]);
+  });
+
   test("what an interrupted export left is not in the way", async () => {
     mkdirSync(join(out("again"), ".partial"), { recursive: true });
     writeFileSync(join(out("again"), ".partial", "model.onnx"), "half");

@@ -1,5 +1,6 @@
 import { ctcHead, encoderProjection, jointOutput, lstmSequence, predictionProjection } from "../architectures/heads.ts";
 import { createNet, type Precision, type Weights } from "../architectures/net.ts";
+import { checkContext } from "../config/contexts.ts";
 import { stepSamples } from "../config/geometry.ts";
 import type { ModelSpec, TransducerSpec } from "../config/spec.ts";
 import { SpeechError } from "../errors.ts";
@@ -46,6 +47,7 @@ export function foreignGraphs(
       `${spec.className}: expected an LSTM prediction network for layout ${layout}, got a stateless one. Export it in our own layout.`,
     );
   }
+  if (options.attContext) checkContext(spec, options.attContext);
   if (layout === "sherpa") checkSherpa(spec);
   const graphs = new Map<string, Graph>();
   const { stem } = options;

@@ -1,3 +1,4 @@
+import { checkContext } from "../config/contexts.ts";
 import { subsamplingFactor } from "../config/geometry.ts";
 import type { ConfidenceSpec, ModelSpec } from "../config/spec.ts";
 import { SpeechError } from "../errors.ts";
@@ -7,7 +8,7 @@ import type { Runtime } from "../runtime.ts";
 import type { Tokenizer } from "../tokenizer/tokenizer.ts";
 import { buildTranscript } from "../transcript/build.ts";
 import type { Transcript } from "../transcript/transcript.ts";
-import { type AcousticModel, checkContext, type FeatureBatch, openAcousticModel } from "./acoustic.ts";
+import { type AcousticModel, type FeatureBatch, openAcousticModel } from "./acoustic.ts";
 import { type BatchLimits, DEFAULT_BATCH_LIMITS, isBatchInvariant, planBatches } from "./batching.ts";
 import { createHeadDecoder, defaultHead, type Head, type HeadDecoder, validSteps } from "./head-decoder.ts";
 import { type LongFormLimits, type LongFormPlan, planLongForm } from "./long-form.ts";

@@ -1,6 +1,6 @@
 import type { StreamMode } from "../config/streaming.ts";
 import type { Encoded } from "../recognition/acoustic.ts";
-import type { Head } from "../recognition/head-decoder.ts";
+import type { Head, HeadDecoder, StepRange } from "../recognition/head-decoder.ts";
 import type { Lane } from "./lane.ts";
 import type { StreamChunk } from "./stream-encoder.ts";
 
@@ -29,62 +29,72 @@ export interface BatchReport {
   readonly modes: readonly StreamMode[];
 }
 
-/** A chunk that waits. */
+/** The next chunks of a lane that wait. */
 export interface Work<S> {
   readonly stream: S;
   readonly lane: Lane;
   readonly chunk: StreamChunk;
   readonly since: number;
-  /** The frame up to which the whole chunk hears: chunks of one stream are done in this order, whatever comes when. */
-  readonly turn: number;
 }
 
-/** As many of the chunks that wait, in their order, as fit beside the first without much padding. */
+/**
+ * As many of the chunks that wait, in their order, as fit beside the first without much padding. Who waits for longer
+ * than the first takes as many whole chunks as it has.
+ */
 export function chooseBatch<S>(waiting: readonly Work<S>[], { maxRows, maxSteps, maxPadding }: BatchRules): Work<S>[] {
   const batch: Work<S>[] = [];
   let width = 0;
   let sum = 0;
   for (const work of waiting) {
     if (batch.length === maxRows) break;
-    const { numSteps } = work.chunk;
+    const numSteps = batch.length === 0 ? work.chunk.numSteps : stepsWithin(work.chunk, width);
     const newWidth = Math.max(width, numSteps);
     const padded = newWidth * (batch.length + 1);
     const isTooMuch = padded > maxSteps || padded > (sum + numSteps) * (1 + maxPadding);
     if (batch.length > 0 && isTooMuch) continue;
-    batch.push(work);
+    batch.push({ ...work, chunk: { ...work.chunk, numSteps } });
     width = newWidth;
     sum += numSteps;
   }
   return batch;
 }
 
+/** The steps of a stream's whole chunks that fit into a width, but one chunk at least. */
+function stepsWithin({ numSteps, mode }: StreamChunk, width: number): number {
+  if (numSteps <= width) return numSteps;
+  return Math.min(numSteps, Math.max(1, Math.floor(width / mode.chunkSteps)) * mode.chunkSteps);
+}
+
+/** Chunks of a run, the last of which may be shorter. */
+export const numChunksOf = ({ numSteps, mode }: StreamChunk): number => Math.ceil(numSteps / mode.chunkSteps);
+
 /**
- * Decodes the rows of a batch, all that share a decoder together. Rows without numbers (of sound that the model cannot
- * take) are left out and returned: they must not stop their batch mates.
+ * Decodes one chunk of every row that has so many, all rows that share a decoder together. Rows without numbers (of sound
+ * that the model cannot take) are left out and returned: they must not stop their batch mates.
+ * @param place the chunk's number in its run
  */
-export async function decodeBatch<S>(encoded: Encoded, batch: readonly Work<S>[]): Promise<Work<S>[]> {
-  const failed = batch.filter(({ lane, chunk }, row) => !hasNumbers(encoded, lane.decoder.head, row, chunk.numSteps));
-  for (const decoder of new Set(batch.map(({ lane }) => lane.decoder))) {
-    const ranges = batch.flatMap((work, row) =>
-      work.lane.decoder === decoder && !failed.includes(work)
-        ? [{ state: work.lane.state, row, firstStep: 0, endStep: work.chunk.numSteps }]
-        : [],
-    );
-    if (ranges.length > 0) await decoder.push(encoded, ranges);
+export async function decodeChunks<S>(encoded: Encoded, batch: readonly Work<S>[], place: number): Promise<Work<S>[]> {
+  const failed: Work<S>[] = [];
+  const byDecoder = new Map<HeadDecoder, StepRange[]>();
+  for (const [row, work] of batch.entries()) {
+    const { decoder, state, mode } = work.lane;
+    const firstStep = place * mode.chunkSteps;
+    const endStep = Math.min(firstStep + mode.chunkSteps, work.chunk.numSteps);
+    if (firstStep >= endStep) continue;
+    const range = { state, row, firstStep, endStep };
+    if (hasNumbers(encoded, decoder.head, range)) byDecoder.set(decoder, [...(byDecoder.get(decoder) ?? []), range]);
+    else failed.push(work);
   }
+  for (const [decoder, ranges] of byDecoder) await decoder.push(encoded, ranges);
   return failed;
 }
 
 /** True where the head's input of every step is a number. One value a step tells: a linear layer spreads what is none. */
-function hasNumbers(
-  { logProbs, projected, numSteps, lengths }: Encoded,
-  head: Head,
-  row: number,
-  count: number,
-): boolean {
+function hasNumbers({ logProbs, projected, numSteps, lengths }: Encoded, head: Head, range: StepRange): boolean {
   const values = (head === "ctc" ? logProbs : projected) as Float32Array;
   const size = values.length / (lengths.length * numSteps);
-  for (let step = row * numSteps; step < row * numSteps + count; step++) {
+  const begin = range.row * numSteps;
+  for (let step = begin + range.firstStep; step < begin + range.endStep; step++) {
     if (!Number.isFinite(values[step * size])) return false;
   }
   return true;

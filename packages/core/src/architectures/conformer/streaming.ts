@@ -2,6 +2,7 @@ import type { ConformerSpec } from "../../config/spec.ts";
 import type { StreamGeometry } from "../../config/streaming.ts";
 import type { GraphBuilder, Value } from "../../onnx/graph.ts";
 import { add, concat, reshape, reshapeTo, sizeOf, slice, transpose } from "../../onnx/ops.ts";
+import { rowZeros } from "../int8.ts";
 import { linear, type Net, toRows } from "../net.ts";
 import { alignPositions, scaledBias } from "./attention.ts";
 import { convolved, gatedRows } from "./convolution.ts";
@@ -28,8 +29,12 @@ export interface StreamingInputs {
   readonly pool: Value;
   /** int32 `[batch, cached]`: rows of the first layer's keys, oldest first; what is missing points at rows of zeros. */
   readonly attentionRows: Value;
-  /** int64 `[batch]`: how many of the last `cached` keys count. */
+  /** int64 `[batch]`: how many of the last `cached` keys are of the stream. */
   readonly cachedSteps: Value;
+  /** int64 `[batch]`: steps of one chunk, to whose end each of its steps looks ahead. */
+  readonly chunkSteps: Value;
+  /** int64 `[batch]`: steps before a chunk that its steps look back on. */
+  readonly leftSteps: Value;
   /** int32 `[batch, convLeft]`: rows of the first layer's convolution input, zeros before the stream's beginning. */
   readonly convRows: Value | undefined;
 }
@@ -50,7 +55,7 @@ export function cacheLayout(spec: ConformerSpec, { maxLeft, convLeft }: StreamGe
 }
 
 /**
- * One chunk of any number of streams: `encoded` `[batch, step, model]`, `steps` int64 `[batch]` valid steps of each row,
+ * The next chunks of any number of streams: `encoded` `[batch, step, model]`, `steps` int64 `[batch]` valid steps of each row,
  * and `cache` `[3 · layer, batch, step, model]`: the new rows of keys, values and convolution input of every layer.
  *
  * The numbers are those of the offline encoder with the same context (NeMo `ConformerEncoder.forward_internal` with
@@ -67,24 +72,26 @@ export function streamingConformer(
   const sequence = g.scope("pre_encode", () => subsampleChunk(net, spec.subsampling, inputs, spec.numMels, scale));
   const numSteps = sizeOf(g, sequence.x, 1);
   const numCached = sizeOf(g, inputs.attentionRows, 1);
+  const farthest = geometry.maxLeft + geometry.maxSteps - 1;
   const shared: Shared = {
     ...inputs,
     numSteps,
     numCached,
     layout: cacheLayout(spec, geometry),
-    scoreBias: streamMasks(g, { numCached, numSteps, cachedSteps: inputs.cachedSteps, steps: sequence.lengths }),
-    positions: positionRows(g, geometry.maxLeft + geometry.maxChunkSteps - 1, geometry.maxChunkSteps, spec.modelSize),
-    farthest: geometry.maxLeft + geometry.maxChunkSteps - 1,
+    scoreBias: streamMasks(g, { ...inputs, numCached, numSteps, steps: sequence.lengths }),
+    positions: positionRows(g, farthest, geometry.maxSteps, spec.modelSize),
+    farthest,
   };
   let rows = toRows(net, sequence.x, spec.modelSize);
   const cache: Value[] = [];
+  const layers = net.precision === "int8" ? { ...net, rowZeros: rowZeros(g, rows) } : net;
   for (let i = 0; i < spec.numLayers; i++) {
     const prefix = `encoder.layers.${i}`;
     const parts = {
-      attention: (x: Value) => cachedAttention(net, spec, `${prefix}.self_attn`, x, { ...shared, layer: i }, cache),
-      convolution: (x: Value) => cachedConvolution(net, spec, `${prefix}.conv`, x, { ...shared, layer: i }, cache),
+      attention: (x: Value) => cachedAttention(layers, spec, `${prefix}.self_attn`, x, { ...shared, layer: i }, cache),
+      convolution: (x: Value) => cachedConvolution(layers, spec, `${prefix}.conv`, x, { ...shared, layer: i }, cache),
     };
-    rows = g.scope(`layers.${i}`, () => conformerLayer(net, prefix, rows, parts));
+    rows = g.scope(`layers.${i}`, () => conformerLayer(layers, prefix, rows, parts));
   }
   const size = spec.outSize ?? spec.modelSize;
   if (spec.outSize !== undefined) rows = linear(net, rows, "encoder.out_proj");
