@@ -1,6 +1,6 @@
 import type { StreamMode } from "../config/streaming.ts";
 import type { Encoded } from "../recognition/acoustic.ts";
-import type { Head } from "../recognition/head-decoder.ts";
+import type { Head, HeadDecoder, StepRange } from "../recognition/head-decoder.ts";
 import type { Lane } from "./lane.ts";
 import type { StreamChunk } from "./stream-encoder.ts";
 
@@ -29,14 +29,12 @@ export interface BatchReport {
   readonly modes: readonly StreamMode[];
 }
 
-/** A chunk that waits. */
+/** The next chunks of a lane that wait. */
 export interface Work<S> {
   readonly stream: S;
   readonly lane: Lane;
   readonly chunk: StreamChunk;
   readonly since: number;
-  /** The frame up to which the whole chunk hears: chunks of one stream are done in this order, whatever comes when. */
-  readonly turn: number;
 }
 
 /**
@@ -67,49 +65,36 @@ function stepsWithin({ numSteps, mode }: StreamChunk, width: number): number {
   return Math.min(numSteps, Math.max(1, Math.floor(width / mode.chunkSteps)) * mode.chunkSteps);
 }
 
-/** Steps `[firstStep, endStep)` of one chunk among the steps of a work. */
-export function stepsOfChunk({ chunk }: Work<unknown>, index: number): { firstStep: number; endStep: number } {
-  const { chunkSteps } = chunk.mode;
-  return { firstStep: index * chunkSteps, endStep: Math.min((index + 1) * chunkSteps, chunk.numSteps) };
-}
-
-/** Chunks of a work; the last one of a recording counts even where it is short. */
-export const numChunks = ({ chunk }: Work<unknown>): number => Math.ceil(chunk.numSteps / chunk.mode.chunkSteps);
+/** Chunks of a run, the last of which may be shorter. */
+export const numChunksOf = ({ numSteps, mode }: StreamChunk): number => Math.ceil(numSteps / mode.chunkSteps);
 
 /**
- * Decodes one chunk of the rows of a batch that have it, all that share a decoder together. Rows without numbers (of
- * sound that the model cannot take) are left out and returned: they must not stop their batch mates.
- * @param index which chunk of each row
+ * Decodes one chunk of every row that has so many, all rows that share a decoder together. Rows without numbers (of sound
+ * that the model cannot take) are left out and returned: they must not stop their batch mates.
+ * @param place the chunk's number in its run
  */
-export async function decodeBatch<S>(
-  encoded: Encoded,
-  batch: readonly Work<S>[],
-  isOut: (work: Work<S>) => boolean,
-  index: number,
-): Promise<Work<S>[]> {
-  const rows = batch.map((work, row) => ({ work, row })).filter(({ work }) => index < numChunks(work) && !isOut(work));
-  const failed = rows.filter(({ work, row }) => !hasNumbers(encoded, work.lane.decoder.head, row, work.chunk.numSteps));
-  for (const decoder of new Set(rows.map(({ work }) => work.lane.decoder))) {
-    const ranges = rows.flatMap((entry) => {
-      const { work, row } = entry;
-      if (work.lane.decoder !== decoder || failed.includes(entry)) return [];
-      return [{ state: work.lane.state, row, ...stepsOfChunk(work, index) }];
-    });
-    if (ranges.length > 0) await decoder.push(encoded, ranges);
+export async function decodeChunks<S>(encoded: Encoded, batch: readonly Work<S>[], place: number): Promise<Work<S>[]> {
+  const failed: Work<S>[] = [];
+  const byDecoder = new Map<HeadDecoder, StepRange[]>();
+  for (const [row, work] of batch.entries()) {
+    const { decoder, state, mode } = work.lane;
+    const firstStep = place * mode.chunkSteps;
+    const endStep = Math.min(firstStep + mode.chunkSteps, work.chunk.numSteps);
+    if (firstStep >= endStep) continue;
+    const range = { state, row, firstStep, endStep };
+    if (hasNumbers(encoded, decoder.head, range)) byDecoder.set(decoder, [...(byDecoder.get(decoder) ?? []), range]);
+    else failed.push(work);
   }
-  return failed.map(({ work }) => work);
+  for (const [decoder, ranges] of byDecoder) await decoder.push(encoded, ranges);
+  return failed;
 }
 
 /** True where the head's input of every step is a number. One value a step tells: a linear layer spreads what is none. */
-function hasNumbers(
-  { logProbs, projected, numSteps, lengths }: Encoded,
-  head: Head,
-  row: number,
-  count: number,
-): boolean {
+function hasNumbers({ logProbs, projected, numSteps, lengths }: Encoded, head: Head, range: StepRange): boolean {
   const values = (head === "ctc" ? logProbs : projected) as Float32Array;
   const size = values.length / (lengths.length * numSteps);
-  for (let step = row * numSteps; step < row * numSteps + count; step++) {
+  const begin = range.row * numSteps;
+  for (let step = begin + range.firstStep; step < begin + range.endStep; step++) {
     if (!Number.isFinite(values[step * size])) return false;
   }
   return true;

@@ -6,7 +6,7 @@ import type { TransducerState } from "../decoding/transducer-state.ts";
 import type { HeadDecoder } from "../recognition/head-decoder.ts";
 import type { AudioIntake } from "./audio-intake.ts";
 import type { CachePool, CacheSlot, SavedCache } from "./cache-pool.ts";
-import { chunkFrames, type StreamChunk, totalSteps } from "./stream-encoder.ts";
+import { type StreamChunk, totalSteps } from "./stream-encoder.ts";
 
 /** One latency mode reading one stream: what the encoder and the decoder remember of it. */
 export interface Lane {
@@ -48,27 +48,36 @@ export function nextChunk(
   intake: AudioIntake,
   spec: ModelSpec,
   geometry: StreamGeometry,
-  maxChunks = Number.POSITIVE_INFINITY,
 ): StreamChunk | undefined {
   const { slot, mode } = lane;
   const { frames, endFrame } = intake;
   const { chunkSteps } = mode;
-  const room = chunkSteps * Math.max(1, Math.min(maxChunks, Math.floor(geometry.maxSteps / chunkSteps)));
+  const room = Math.max(chunkSteps, geometry.maxSteps - (geometry.maxSteps % chunkSteps));
   const heard = Math.floor((frames.endFrame - geometry.lookaheadFrames - 1) / geometry.factor) + 1 - slot.numSteps;
   let numSteps = Math.min(room, heard - (heard % chunkSteps));
   if (endFrame !== undefined) numSteps = Math.min(room, totalSteps(spec, geometry, endFrame) - slot.numSteps);
   return numSteps > 0 ? { slot, frames, numSteps, mode, endFrame } : undefined;
 }
 
-/** The frame up to which a lane's next chunk hears, were it whole. */
-export const turnOf = ({ slot, mode }: Lane, geometry: StreamGeometry): number =>
-  geometry.factor * slot.numSteps - geometry.lookbackFrames + chunkFrames(geometry, mode.chunkSteps);
+/** Steps that a lane has encoded and decoded. */
+export const doneSteps = ({ state }: Lane): number => state.hypothesis.numSteps;
 
-/** Frames that what a lane has found rests on. */
-export function heardFrames({ state }: Lane, { factor, lookaheadFrames }: StreamGeometry): number {
-  const { numSteps } = state.hypothesis;
-  return numSteps === 0 ? 0 : factor * (numSteps - 1) + lookaheadFrames + 1;
-}
+/**
+ * The frame up to which the next chunk of a lane hears, were it whole: chunks of one stream are done in this order,
+ * whatever comes when.
+ */
+export const turnOf = (lane: Lane, { factor, lookaheadFrames }: StreamGeometry): number =>
+  factor * (doneSteps(lane) + lane.mode.chunkSteps - 1) + lookaheadFrames + 1;
+
+/** The turn of a lane's last chunk that is done. */
+export const lastTurnOf = (lane: Lane, { factor, lookaheadFrames }: StreamGeometry): number => {
+  const { chunkSteps } = lane.mode;
+  return factor * (Math.ceil(doneSteps(lane) / chunkSteps) * chunkSteps - 1) + lookaheadFrames + 1;
+};
+
+/** Frames that a lane has heard. */
+export const heardFrames = (lane: Lane, { factor, lookaheadFrames }: StreamGeometry): number =>
+  doneSteps(lane) === 0 ? 0 : factor * (doneSteps(lane) - 1) + lookaheadFrames + 1;
 
 /** The first frame that a lane still has to hear. */
 export const firstFrame = ({ slot }: Lane, { factor, lookbackFrames }: StreamGeometry): number =>

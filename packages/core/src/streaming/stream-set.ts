@@ -1,29 +1,41 @@
 import { createResampler, type Resampler } from "../audio/resample.ts";
-import { subsamplingFactor } from "../config/geometry.ts";
 import type { ConfidenceSpec, ModelSpec } from "../config/spec.ts";
-import type { StreamGeometry } from "../config/streaming.ts";
 import { SpeechError } from "../errors.ts";
 import type { FeatureExtractor } from "../features/extractor.ts";
-import type { AcousticModel, Encoded } from "../recognition/acoustic.ts";
+import type { AcousticModel } from "../recognition/acoustic.ts";
 import { createHeadDecoder, defaultHead, type Head, type HeadDecoder } from "../recognition/head-decoder.ts";
 import type { Tokenizer } from "../tokenizer/tokenizer.ts";
-import { type AudioIntake, createAudioIntake } from "./audio-intake.ts";
+import { createAudioIntake } from "./audio-intake.ts";
 import {
   type BatchReport,
   type BatchRules,
   chooseBatch,
   DEFAULT_BATCH_RULES,
-  decodeBatch,
-  numChunks,
+  decodeChunks,
+  numChunksOf,
   type Work,
 } from "./batch.ts";
-import { firstFrame, heardFrames, hypothesisOf, type Lane, nextChunk, openLane, saveLane, turnOf } from "./lane.ts";
+import { firstFrame, hypothesisOf, type Lane, openLane, saveLane } from "./lane.ts";
+import {
+  chunkArrivals,
+  heardSec,
+  isBetweenLanes,
+  isWaiting,
+  type LiveStream,
+  noNumbers,
+  noteArrival,
+  noteReady,
+  pendingSec,
+  type StepSink,
+  streamsOf,
+  workOf,
+} from "./live-stream.ts";
 import { checkStreamable, lanesOf } from "./modes.ts";
 import { parseStreamState, type SavedStream, serializeStreamState } from "./saved-stream.ts";
 import type { SilenceDetector } from "./silence.ts";
 import type { StreamEvent, StreamOptions } from "./stream.ts";
-import type { StreamChunk, StreamEncoder } from "./stream-encoder.ts";
-import { createUtterances, DEFAULT_ENDPOINT, type Utterances } from "./utterances.ts";
+import type { StreamEncoder } from "./stream-encoder.ts";
+import { createUtterances, DEFAULT_ENDPOINT } from "./utterances.ts";
 
 /** What streams are recognised with. */
 export interface StreamParts {
@@ -38,28 +50,6 @@ export interface StreamParts {
   readonly createDetector?: (kind: "vad" | "energy") => SilenceDetector;
   /** Seconds, for the order of work and for measurements only. */
   readonly now: () => number;
-}
-
-/** All steps of a stream as the encoder gave them, for comparisons. */
-export type StepSink = (encoded: Encoded, row: number, lane: Lane) => void;
-
-interface Stream {
-  readonly id: number;
-  readonly intake: AudioIntake;
-  readonly lanes: readonly Lane[];
-  readonly utterances: Utterances;
-  readonly detector: SilenceDetector | undefined;
-  readonly onEvent: (event: StreamEvent) => void;
-  readonly onStep: StepSink | undefined;
-  readonly options: StreamOptions;
-  /** When each lane's next chunk became complete. */
-  readonly readySince: (number | undefined)[];
-  /** Lanes in a batch that is being computed. */
-  numBusy: number;
-  isClosed: boolean;
-  hasEnded: boolean;
-  /** Why the stream cannot go on. */
-  failure: Error | undefined;
 }
 
 /**
@@ -106,8 +96,7 @@ export function createStreamSet(parts: StreamParts, rules: BatchRules = DEFAULT_
   const { spec, encoder, now } = parts;
   checkStreamable(spec);
   const { pool } = encoder;
-  const frameSec = spec.features.hopSamples / spec.features.sampleRateHz;
-  const streams = new Map<number, Stream>();
+  const streams = new Map<number, LiveStream>();
   const resamplers = new Map<number, Resampler>();
   const decoders = new Map<string, HeadDecoder>();
 
@@ -125,25 +114,16 @@ export function createStreamSet(parts: StreamParts, rules: BatchRules = DEFAULT_
   }
 
   /** A stream that can go on. @throws SpeechError `CLOSED`, or why it cannot */
-  function live(id: number): Stream {
+  function live(id: number): LiveStream {
     const stream = get(id);
     if (stream.failure) throw stream.failure;
     return stream;
   }
 
-  function get(id: number): Stream {
+  function get(id: number): LiveStream {
     const stream = streams.get(id);
     if (stream && !stream.isClosed) return stream;
     throw new SpeechError("CLOSED", `stream ${id}: expected an open stream, got one that was closed. Open another.`);
-  }
-
-  /** Notes which lanes have a complete chunk since when. */
-  function refresh(stream: Stream): void {
-    if (stream.failure) return;
-    stream.lanes.forEach((lane, i) => {
-      const isReady = nextChunk(lane, stream.intake, spec, pool.geometry) !== undefined;
-      stream.readySince[i] = isReady ? (stream.readySince[i] ?? now()) : undefined;
-    });
   }
 
   function open(
@@ -176,7 +156,7 @@ export function createStreamSet(parts: StreamParts, rules: BatchRules = DEFAULT_
       { spec, tokenizer: parts.tokenizer, head, hypothesis: hypothesisOf(lanes[0]), rules: chosen.endpoint ?? {} },
       saved?.utterances,
     );
-    const stream: Stream = {
+    const stream: LiveStream = {
       id,
       intake,
       lanes,
@@ -185,6 +165,7 @@ export function createStreamSet(parts: StreamParts, rules: BatchRules = DEFAULT_
       onEvent,
       onStep,
       options: chosen,
+      arrivals: [],
       readySince: [],
       numBusy: 0,
       isClosed: false,
@@ -195,18 +176,18 @@ export function createStreamSet(parts: StreamParts, rules: BatchRules = DEFAULT_
     refresh(stream);
   }
 
-  function release(stream: Stream): void {
+  function release(stream: LiveStream): void {
     for (const lane of stream.lanes) pool.release(lane.slot);
     streams.delete(stream.id);
   }
 
-  function fail(stream: Stream, error: Error): void {
+  function fail(stream: LiveStream, error: Error): void {
     stream.failure ??= error;
     stream.readySince.fill(undefined);
   }
 
   /** Tells of what was found. A receiver that throws ends its own stream only. */
-  function tell(stream: Stream, events: readonly StreamEvent[]): void {
+  function tell(stream: LiveStream, events: readonly StreamEvent[]): void {
     try {
       for (const event of events) stream.onEvent(event);
     } catch (error) {
@@ -215,7 +196,7 @@ export function createStreamSet(parts: StreamParts, rules: BatchRules = DEFAULT_
   }
 
   /** Ends a stream whose steps are all done. */
-  function endIfDone(stream: Stream): void {
+  function endIfDone(stream: LiveStream): void {
     const { intake, numBusy, failure } = stream;
     if (stream.hasEnded || intake.durationSec === undefined || numBusy > 0 || failure) return;
     if (isWaiting(stream)) return;
@@ -223,24 +204,10 @@ export function createStreamSet(parts: StreamParts, rules: BatchRules = DEFAULT_
     tell(stream, stream.utterances.cut("end", intake.durationSec));
   }
 
-  /**
-   * The chunks that may be done next, by their deadlines. Of one stream these are the chunks whose sound is complete
-   * first: so what its lanes know of each other, and with it every event, does not depend on when what was computed.
-   */
-  function waiting(): Work<Stream>[] {
-    const all: Work<Stream>[] = [];
-    for (const stream of streams.values()) {
-      if (stream.numBusy > 0) continue;
-      const turn = nextTurn(stream, pool.geometry);
-      stream.lanes.forEach((lane, i) => {
-        const since = stream.readySince[i];
-        if (since === undefined || turnOf(lane, pool.geometry) !== turn) return;
-        // Lanes of one stream take turns chunk by chunk.
-        const maxChunks = stream.lanes.length > 1 ? 1 : undefined;
-        const chunk = nextChunk(lane, stream.intake, spec, pool.geometry, maxChunks) as StreamChunk;
-        all.push({ stream, lane, since, turn, chunk });
-      });
-    }
+  /** The chunks that may be done next, by their deadlines. */
+  function waiting(): Work<LiveStream>[] {
+    const all: Work<LiveStream>[] = [];
+    for (const stream of streams.values()) all.push(...workOf(stream, spec, pool.geometry));
     return all.sort((a, b) => a.since + a.lane.mode.chunkSec - (b.since + b.lane.mode.chunkSec));
   }
 
@@ -248,60 +215,51 @@ export function createStreamSet(parts: StreamParts, rules: BatchRules = DEFAULT_
     const batch = chooseBatch(waiting(), rules);
     if (batch.length === 0) return undefined;
     for (const { stream } of batch) stream.numBusy++;
+    const arrivals = batch.map((work) => chunkArrivals(work, pool.geometry));
     const start = now();
     const encoded = await encoder.encode(batch.map(({ chunk }) => chunk));
     const encodedAt = now();
-    await decodeChunks(encoded, batch);
+    const numRounds = Math.max(...batch.map(({ chunk }) => numChunksOf(chunk)));
+    for (let place = 0; place < numRounds; place++) {
+      const failed = await decodeChunks(encoded, batch, place);
+      for (const { stream } of failed) fail(stream, noNumbers(stream));
+      for (const stream of streamsOf(batch.filter(({ chunk }) => place < numChunksOf(chunk)))) tellChunk(stream);
+    }
     const end = now();
     for (const [row, { stream, lane }] of batch.entries()) stream.onStep?.(encoded, row, lane);
-    for (const stream of new Set(batch.map((work) => work.stream))) settle(stream, batch);
+    for (const stream of streamsOf(batch)) settle(stream, batch);
     return {
       numRows: batch.length,
       numSteps: batch.reduce((sum, { chunk }) => sum + chunk.numSteps, 0),
       encodeSec: encodedAt - start,
       decodeSec: end - encodedAt,
-      latenciesSec: batch.map(({ since }) => end - since),
-      modes: batch.map(({ lane }) => lane.mode),
+      latenciesSec: arrivals.flat().map((at) => end - at),
+      modes: batch.flatMap(({ lane }, row) => arrivals[row].map(() => lane.mode)),
     };
   }
 
-  /** Decodes chunk by chunk and tells after each, so that events do not depend on how many were encoded at once. */
-  async function decodeChunks(encoded: Encoded, batch: readonly Work<Stream>[]): Promise<void> {
-    const isOut = ({ stream }: Work<Stream>) => stream.failure !== undefined || stream.isClosed;
-    const most = Math.max(...batch.map(numChunks));
-    for (let index = 0; index < most; index++) {
-      const failed = await decodeBatch(encoded, batch, isOut, index);
-      for (const { stream } of failed) fail(stream, noNumbers(stream));
-      for (const work of batch) if (index < numChunks(work) - 1 && !isOut(work)) tellFound(work.stream);
-    }
-  }
-
-  function tellFound(stream: Stream): void {
+  /** Tells what a chunk brought, unless another lane's chunk of the same sound comes first. */
+  function tellChunk(stream: LiveStream): void {
+    if (stream.isClosed || stream.failure || isBetweenLanes(stream, pool.geometry)) return;
     const [, fast] = stream.lanes;
     const silenceSec = stream.detector?.silenceSec;
-    tell(stream, stream.utterances.update(heardSec(stream), silenceSec, fast && hypothesisOf(fast)));
+    tell(
+      stream,
+      stream.utterances.update(heardSec(stream, spec, pool.geometry), silenceSec, fast && hypothesisOf(fast)),
+    );
   }
 
-  /** After a batch: forgets what no step hears any more, tells what was found. */
-  function settle(stream: Stream, batch: readonly Work<Stream>[]): void {
-    const done = batch.filter((work) => work.stream === stream);
-    stream.numBusy -= done.length;
-    for (const { lane } of done) stream.readySince[stream.lanes.indexOf(lane)] = undefined;
+  /** After a batch: forgets what no step hears any more. */
+  function settle(stream: LiveStream, batch: readonly Work<LiveStream>[]): void {
+    stream.numBusy -= batch.filter((work) => work.stream === stream).length;
     if (stream.isClosed) release(stream);
     if (stream.isClosed || stream.failure) return;
     stream.intake.frames.dropBefore(Math.min(...stream.lanes.map((lane) => firstFrame(lane, pool.geometry))));
     refresh(stream);
-    // Another lane's chunk of the same sound comes first, in whichever batch it is done.
-    if (nextTurn(stream, pool.geometry) === done[0].turn) return;
-    tellFound(stream);
     endIfDone(stream);
   }
 
-  /** Sound that the furthest lane has heard. */
-  function heardSec({ lanes, intake }: Stream): number {
-    const frames = Math.max(...lanes.map((lane) => heardFrames(lane, pool.geometry)));
-    return Math.min(frames * frameSec, intake.durationSec ?? Number.POSITIVE_INFINITY);
-  }
+  const refresh = (stream: LiveStream) => noteReady(stream, spec, pool.geometry, now);
 
   return {
     get numStreams() {
@@ -309,7 +267,7 @@ export function createStreamSet(parts: StreamParts, rules: BatchRules = DEFAULT_
     },
     get hasWork() {
       for (const { readySince, numBusy } of streams.values()) {
-        if (numBusy === 0 && readySince.some(isTime)) return true;
+        if (numBusy === 0 && isWaiting({ readySince })) return true;
       }
       return false;
     },
@@ -324,6 +282,7 @@ export function createStreamSet(parts: StreamParts, rules: BatchRules = DEFAULT_
       }
       stream.intake.feed(samples);
       stream.detector?.feed(samples, stream.options.sampleRateHz ?? spec.sampleRateHz);
+      noteArrival(stream, now());
       refresh(stream);
       return pendingSec(stream, spec);
     },
@@ -332,6 +291,7 @@ export function createStreamSet(parts: StreamParts, rules: BatchRules = DEFAULT_
       const stream = live(id);
       if (stream.intake.endFrame !== undefined) return;
       stream.intake.finish();
+      noteArrival(stream, now());
       refresh(stream);
       endIfDone(stream);
     },
@@ -343,7 +303,7 @@ export function createStreamSet(parts: StreamParts, rules: BatchRules = DEFAULT_
     },
     cut(id) {
       const stream = live(id);
-      tell(stream, stream.utterances.cut("asked", heardSec(stream)));
+      tell(stream, stream.utterances.cut("asked", heardSec(stream, spec, pool.geometry)));
     },
     save(id) {
       const { options, intake, lanes, utterances } = live(id);
@@ -363,32 +323,6 @@ export function createStreamSet(parts: StreamParts, rules: BatchRules = DEFAULT_
     },
     runBatch,
   };
-}
-
-const isTime = (since: number | undefined): boolean => since !== undefined;
-
-const isWaiting = ({ readySince }: Stream): boolean => readySince.some(isTime);
-
-/** The turn of a stream's next chunks; infinite where none waits. */
-function nextTurn({ lanes, readySince }: Stream, geometry: StreamGeometry): number {
-  return Math.min(
-    ...lanes.map((lane, i) => (isTime(readySince[i]) ? turnOf(lane, geometry) : Number.POSITIVE_INFINITY)),
-  );
-}
-
-function noNumbers({ id, lanes }: Stream): SpeechError {
-  const steps = Math.max(...lanes.map(({ slot }) => slot.numSteps));
-  return new SpeechError(
-    "AUDIO_INVALID",
-    `stream ${id}: expected numbers from the encoder, got none at step ${steps}. Its sound is damaged: check how it is decoded, and open another stream.`,
-  );
-}
-
-/** Sound behind the slowest lane's last step. */
-function pendingSec({ intake, lanes }: Stream, { encoder, features }: ModelSpec): number {
-  const frameSec = features.hopSamples / features.sampleRateHz;
-  const encodedFrames = Math.min(...lanes.map(({ slot }) => slot.numSteps)) * subsamplingFactor(encoder);
-  return Math.max(0, intake.frames.endFrame - encodedFrames) * frameSec;
 }
 
 function createDetector({ createDetector }: StreamParts, kind: "vad" | "energy"): SilenceDetector {

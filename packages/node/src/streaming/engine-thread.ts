@@ -114,7 +114,6 @@ export class EngineThread {
     const worker = this.#worker;
     this.#worker = undefined;
     this.#ready.reject(new SpeechError("CLOSED", "engine: expected an open engine, got one that is ending."));
-    await this.#gate.close();
     await worker?.terminate();
   }
 
@@ -133,6 +132,7 @@ export class EngineThread {
       // The conditions that find the sources of packages must not reach what was built.
       ...(fromSource && { execArgv: [] }),
     });
+    makeSafe(worker, gate);
     worker.on("message", (reports: ThreadReport[]) => {
       for (const report of reports) if (worker === this.#worker) this.#receive(report);
     });
@@ -167,7 +167,7 @@ export class EngineThread {
 
   #crash(worker: Worker | undefined, reason: string): void {
     if (!worker || worker !== this.#worker) return;
-    void this.#gate.close().then(() => worker.terminate());
+    void worker.terminate();
     const hasWorked = this.#isReady;
     this.#worker = undefined;
     this.#isReady = false;
@@ -194,4 +194,13 @@ export class EngineThread {
     this.#streams.clear();
     return moved;
   }
+}
+
+/** Has every end of a thread that is asked for wait for the run under way. */
+function makeSafe(worker: Worker, gate: RunGate): void {
+  const terminate = worker.terminate.bind(worker);
+  worker.terminate = async () => {
+    await gate.close();
+    return terminate();
+  };
 }
