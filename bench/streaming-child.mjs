@@ -31,8 +31,9 @@ async function open({ attContext }) {
 /** The products of one batch, in turn with ticks of which it is a batch. */
 async function floor({ attContext, numStreams, passes }) {
   const { floorSpec, openFloor, operationsOf, productsOf } = await import("./streaming-floor.mjs");
+  driver.reports.length = 0;
   await tick(numStreams);
-  const rows = driver.reports.at(-1).numRows;
+  const rows = driver.reports[0].numRows;
   const products = productsOf(await floorSpec(options.model), attContext, rows, options.head);
   const opened = await openFloor(products, options.precision === "int8");
   const floorMs = [];
@@ -45,8 +46,10 @@ async function floor({ attContext, numStreams, passes }) {
     floorMs.push(clockMs() - start);
   }
   await opened.close();
-  const encodeMs = quantile(driver.reports.map(({ encodeSec }) => 1000 * encodeSec));
-  const decodeMs = quantile(driver.reports.map(({ decodeSec }) => 1000 * decodeSec));
+  // The last batch of a tick may be a smaller one.
+  const batches = driver.reports.filter(({ numRows }) => numRows === rows);
+  const encodeMs = quantile(batches.map(({ encodeSec }) => 1000 * encodeSec));
+  const decodeMs = quantile(batches.map(({ decodeSec }) => 1000 * decodeSec));
   return { rows, floorMs: quantile(floorMs), encodeMs, decodeMs, operations: operationsOf(products) };
 }
 
