@@ -25,7 +25,11 @@ mkdirSync(join(root, work), { recursive: true });
 function output(command, status = 0) {
   const environment = { ...process.env, NEMO_STT_CACHE: join(root, work, "cache"), npm_config_loglevel: "silent" };
   if (nemoPython) environment.PATH = `${nemoPython}:${process.env.PATH}`;
-  const ran = spawnSync("bash", ["-c", `set -o pipefail; exec 2>&1; ${command}`], { cwd: root, env: environment, encoding: "utf8" });
+  const ran = spawnSync("bash", ["-c", `set -o pipefail; exec 2>&1; ${command}`], {
+    cwd: root,
+    env: environment,
+    encoding: "utf8",
+  });
   if (ran.status !== status)
     throw new Error(`${command}: expected status ${status}, got ${ran.status}:\n${ran.stdout}`);
   return ran.stdout.replaceAll(`${root}/`, "").trimEnd();

@@ -4,9 +4,11 @@ import { registerCompletion } from "./commands/completion.ts";
 import { registerDump } from "./commands/dump.ts";
 import { registerEval } from "./commands/eval.ts";
 import { registerExport } from "./commands/export.ts";
+import { registerGateway } from "./commands/gateway.ts";
 import { registerInspect } from "./commands/inspect.ts";
 import { registerModels } from "./commands/models.ts";
 import { registerPull } from "./commands/pull.ts";
+import { registerReplay } from "./commands/replay.ts";
 import { registerStream } from "./commands/stream.ts";
 import { registerTranscribe } from "./commands/transcribe.ts";
 import { registerTry } from "./commands/try.ts";
@@ -67,6 +69,8 @@ export function createProgram(console: Console): Command {
     registerVad,
     registerModels,
     registerPull,
+    registerGateway,
+    registerReplay,
     registerCompletion,
   ];
   for (const register of registrations) register(program, console);

@@ -45,10 +45,14 @@ export * from "./recognition/verify.ts";
 export { type Check, type Reference, referenceRecordings } from "./recognition/verify-checks.ts";
 export * from "./runtime.ts";
 export * from "./sources.ts";
+export { checkSamples } from "./streaming/audio-intake.ts";
 export * from "./streaming/batch.ts";
 export * from "./streaming/local-engine.ts";
+export { lanesOf } from "./streaming/modes.ts";
 export * from "./streaming/open-engine.ts";
+export { savedStreamOptions } from "./streaming/saved-stream.ts";
 export * from "./streaming/silence.ts";
+export * from "./streaming/step-costs.ts";
 export * from "./streaming/stream.ts";
 export * from "./streaming/stream-set.ts";
 export {

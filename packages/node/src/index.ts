@@ -11,4 +11,8 @@ export * from "./model.ts";
 export * from "./onnx-metadata.ts";
 export { type NodeRuntimeOptions, nodeRuntime } from "./runtime.ts";
 export * from "./spill.ts";
+export { type Engine, type EngineClock, type OpenEngineOptions, openEngine } from "./streaming/open-engine.ts";
+export type { EngineStream } from "./streaming/remote-stream.ts";
+export type { ModeStatistics, Percentiles } from "./streaming/statistics.ts";
+export type { EngineStatistics } from "./streaming/threaded-engine.ts";
 export { type WorkerRuntime, type WorkerRuntimeOptions, workerRuntime } from "./workers/worker-runtime.ts";

@@ -18,6 +18,8 @@ export interface SavedUtterances {
   stableText: string;
   interimText: string;
   isFirst: boolean;
+  /** The last word that is final: a faster lane may find it only later. */
+  lastWord?: { readonly text: string; readonly startStep: number };
 }
 
 /** Makes events of a growing hypothesis. */
@@ -87,6 +89,8 @@ export function createUtterances(parts: UtteranceParts, saved?: SavedUtterances)
     state.interimText = "";
     if (text === "") return [];
     state.isFirst = false;
+    const last = words.at(-1);
+    state.lastWord = last && { text: last.text, startStep: last.startStep };
     const event = {
       type: "final",
       utterance: state.utterance++,
@@ -131,14 +135,16 @@ export function createUtterances(parts: UtteranceParts, saved?: SavedUtterances)
     return [{ type: "interim", utterance: state.utterance, text, stableText: state.stableText, words, heardSec }];
   }
 
-  /** The words that the faster lane has beyond the slower one's. */
+  /** The words that the faster lane has beyond the slower one's; forgets the tokens that it needs no more. */
   function fastWords(fast: OpenHypothesis, slow: readonly TimedText[]): readonly TimedText[] {
-    const from = fast.steps.findIndex((step) => step >= hypothesis.numSteps);
-    if (from < 0) return [];
+    const { numSteps } = hypothesis;
+    const from = fast.steps.findIndex((step) => step >= numSteps);
     // A few words before, so that one that both have is seen to be the same.
-    const begin = lastWordBegin(fast.tokens.slice(0, from + 1), 0);
-    const { words } = transcriptOf(sliceHypothesis(fast, begin, fast.tokens.length), Number.POSITIVE_INFINITY);
-    return joinFastWords(slow, words, hypothesis.numSteps);
+    const begin = lastWordBegin(from < 0 ? fast.tokens : fast.tokens.slice(0, from + 1), 0);
+    dropTokens(fast, begin);
+    if (from < 0) return [];
+    const { words } = transcriptOf(sliceHypothesis(fast, 0, fast.tokens.length), Number.POSITIVE_INFINITY);
+    return joinFastWords(slow.at(-1) ?? state.lastWord, words, numSteps);
   }
 
   return {
@@ -156,11 +162,14 @@ export function createUtterances(parts: UtteranceParts, saved?: SavedUtterances)
 
 /** Forgets tokens that are final, but for the last, whose run may still go on. */
 function dropFinal(hypothesis: OpenHypothesis, state: SavedUtterances): void {
-  const count = state.numFinal - 1;
-  if (count <= 0) return;
-  const { tokens, steps, endSteps, durations, logProbs, confidence } = hypothesis;
-  for (const values of [tokens, steps, endSteps, durations, logProbs, confidence]) values?.splice(0, count);
+  const count = Math.max(0, state.numFinal - 1);
+  dropTokens(hypothesis, count);
   state.numFinal -= count;
+}
+
+/** Forgets the first tokens: what was found grows with an utterance, not with a stream. */
+function dropTokens({ tokens, steps, endSteps, durations, logProbs, confidence }: OpenHypothesis, count: number): void {
+  for (const values of [tokens, steps, endSteps, durations, logProbs, confidence]) values?.splice(0, count);
 }
 
 /** Tokens `[start, end)` as a hypothesis of their own; steps stay those of the stream. */

@@ -92,7 +92,7 @@ function positionUse(net: Net, spec: ConformerSpec, prefix: string): PositionUse
  * `query - 1 - i + j`, which is position `i · (key + query - 1) + query - 1 + j` of the flattened matrix: cutting
  * `query - 1` off the front and one off the end leaves rows one shorter, aligned by key.
  */
-function alignPositions(net: Net, raw: Value, numQueries: Value, numKeys: Value): Value {
+export function alignPositions(net: Net, raw: Value, numQueries: Value, numKeys: Value): Value {
   return alignFlatPositions(net, reshape(net.g, raw, [0, 0, -1]), numQueries, numKeys);
 }
 

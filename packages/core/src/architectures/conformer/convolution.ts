@@ -32,7 +32,7 @@ export function gatedRows(net: Net, prefix: string, rows: Value): Value {
  * The second half: depthwise convolution of `[batch, step, model]`, norm and projection, as rows `[batch · step, model]`.
  * @param padding zeros before the first and behind the last step
  */
-function convolved(
+export function convolved(
   net: Net,
   spec: ConformerSpec,
   prefix: string,
