@@ -85,8 +85,8 @@ describe("stream", () => {
     expect(finals(both).map((final) => final.text)).toEqual(finals(slow).map((final) => final.text));
     const firstHeard = (events: { type: string; heardSec: number }[]) =>
       events.find(({ type }) => type === "interim")?.heardSec ?? 0;
-    expect(firstHeard(slow)).toBeGreaterThanOrEqual(1.12);
-    expect(firstHeard(both)).toBeLessThan(1.12);
+    expect(firstHeard(slow)).toBeGreaterThan(1);
+    expect(firstHeard(both)).toBeLessThan(firstHeard(slow));
   });
 
   test("--channels: a stream for each, one of them, or the mix", async () => {
