@@ -22,6 +22,7 @@ export async function runGateway(flags: GatewayFlags, console: Console): Promise
       attContext: flags.attContext,
       endReaders: flags.endReaders,
       recordFolder: flags.record,
+      stateFile: flags.state,
       limits: { maxSessions: flags.maxSessions, reconnectMs: flags.reconnect * 1000, drainMs: flags.drain * 1000 },
       log: gatewayLog(console, flags.verbose ?? false),
     });

@@ -30,6 +30,7 @@ export interface GatewayFlags extends DecodingFlags {
   readonly tlsKey?: string;
   readonly tlsClientCa?: string;
   readonly record?: string;
+  readonly state?: string;
   readonly endReaders: "application" | "idle" | "never";
   readonly maxSessions: number;
   readonly reconnect: number;
@@ -73,6 +74,7 @@ export function registerGateway(program: Command, console: Console): void {
     .option("--tls-cert <file>", "certificate, PEM: both TCP ports speak TLS")
     .option("--tls-key <file>", "its key, PEM")
     .option("--tls-client-ca <file>", "refuse clients without a certificate signed by this one, PEM")
+    .option("--state <file>", "save live calls there when it is stopped, and go on with them when it starts again")
     .option("--record <folder>", "keep calls there: µ-law WAV of each party, and JSON")
     .addOption(
       new Option("--end-readers <when>", "when a text reader is sent the final mark, which ends it for ever")
