@@ -75,13 +75,14 @@ export function createUtterances(parts: UtteranceParts, saved?: SavedUtterances)
     const place = tokens.findLastIndex(beginsWord);
     return Math.max(from, place);
   };
-  const transcriptOf = (tokens: Hypothesis) =>
-    buildTranscript(tokens, tokenizer, { spec, head, timestamps: "steps", durationSec: 0 });
+  const transcriptOf = (tokens: Hypothesis, durationSec = Number.POSITIVE_INFINITY) =>
+    buildTranscript(tokens, tokenizer, { spec, head, timestamps: "steps", durationSec });
 
   function finalOf(end: number, reason: FinalEvent["reason"], heardSec: number): FinalEvent[] {
     const part = sliceHypothesis(hypothesis, state.numFinal, end);
     const isJoined = !state.isFirst && part.tokens.length > 0 && !beginsWord(part.tokens[0]);
-    const { text, words, tokens } = transcriptOf(part);
+    // Times end with the recording, as soon as its end is known to whoever hears the events.
+    const { text, words, tokens } = transcriptOf(part, reason === "end" ? heardSec : undefined);
     state.numFinal = end;
     dropFinal(hypothesis, state);
     state.stableText = "";
