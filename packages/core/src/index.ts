@@ -5,6 +5,7 @@ export * from "./audio/inspect.ts";
 export * from "./audio/pcm.ts";
 export * from "./audio/resample.ts";
 export * from "./audio/wav.ts";
+export * from "./audio/wav-stream.ts";
 export * from "./audio/wav-writer.ts";
 export * from "./bytes.ts";
 export * from "./checkpoint/checkpoint.ts";
@@ -54,6 +55,13 @@ export * from "./streaming/silence.ts";
 export * from "./streaming/step-costs.ts";
 export * from "./streaming/stream.ts";
 export * from "./streaming/stream-set.ts";
+export {
+  dumpStream,
+  type StreamedRecording,
+  type StreamedStages,
+  streamRecordings,
+} from "./streaming/streamed-stages.ts";
+export { hasStreams, verifyStreams } from "./streaming/verify-streams.ts";
 export * from "./tensor.ts";
 export * from "./tokenizer/tokenizer.ts";
 export * from "./transcript/cues.ts";

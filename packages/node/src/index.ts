@@ -1,3 +1,4 @@
+export * from "./audio/live.ts";
 export * from "./audio/model-input.ts";
 export * from "./audio/open-audio.ts";
 export type { RawFormat } from "./audio/raw.ts";

@@ -28,7 +28,7 @@ describe("parseStreamState", async () => {
     const shifted = new Uint8Array(blob.length + 3);
     shifted.set(blob, 3);
     const state = read(shifted.subarray(3));
-    expect(serializeStreamState(state, parts.fingerprint)).toEqual(blob);
+    expect(Buffer.compare(serializeStreamState(state, parts.fingerprint), blob)).toBe(0);
     expect(savedStreamOptions(shifted.subarray(3))).toEqual({
       sampleRateHz: 16_000,
       attContext: [70, 1],

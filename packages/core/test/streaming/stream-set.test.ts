@@ -8,7 +8,8 @@ import { bundled, testRuntime } from "../recognition/bundled.ts";
 import { openTestSet, rounded, runAlone, speech, textOf } from "./stream-runs.ts";
 
 const opened = await openTestSet(8);
-afterAll(() => opened.release());
+const acoustic = await openAcousticModel(await bundled("speech"), await testRuntime());
+afterAll(() => Promise.all([opened.release(), acoustic.close()]));
 const garden = await speech("garden-slt", 0, 2);
 const morning = await speech("morning-rms", 1.1, 3.3);
 const MODES = [
@@ -20,7 +21,6 @@ const MODES = [
 
 /** The largest difference between the steps of a stream and those of the whole recording. */
 async function largestDifference(attContext: readonly number[]): Promise<number> {
-  const acoustic = await openAcousticModel(await bundled("speech"), await testRuntime());
   const { data, numMels, numFrames, validFrames } = opened.parts.extractor.extract(garden);
   const offline = await acoustic.encode({ data, numMels, numFrames, lengths: [validFrames] }, attContext);
   const modelSize = offline.encoded.length / offline.numSteps;
@@ -49,7 +49,6 @@ async function largestDifference(attContext: readonly number[]): Promise<number>
   while (set.hasWork) await set.runBatch();
   set.close(1);
   expect(step).toBe(offline.lengths[0]);
-  await acoustic.close();
   return largest;
 }
 
