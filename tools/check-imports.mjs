@@ -6,6 +6,7 @@ import { dirname, join, relative, resolve } from "node:path";
 const PACKAGES = {
   core: { packages: [], external: ["yaml", "@noble/hashes"] },
   node: { packages: ["@nemo-stt/core"], external: null },
+  spl: { packages: [], external: ["chevrotain"] },
   web: { packages: ["@nemo-stt/core"], external: ["onnxruntime-web"] },
   streams: {
     packages: ["@nemo-stt/core", "@nemo-stt/node"],

@@ -13,14 +13,18 @@ const trial = (numStreams: number, isCarried: boolean): Trial => ({
 describe("findCapacity", () => {
   test.each([1, 2, 7, 37, 64, 100])("finds the most that is carried, here %d", async (truth) => {
     const tried: number[] = [];
+    const failedOnce = new Set<number>();
     const { single, most } = await findCapacity(async (n) => {
       tried.push(n);
-      return trial(n, n <= truth);
+      // A hiccup of the machine, once each, does not count.
+      const isHiccup = !failedOnce.has(n);
+      failedOnce.add(n);
+      return trial(n, n <= truth && !isHiccup);
     }, 1000);
     expect(single.numStreams).toBe(1);
     expect(most.numStreams).toBeLessThanOrEqual(truth);
     expect(most.numStreams).toBeGreaterThanOrEqual(Math.floor(truth * 0.93));
-    expect(new Set(tried).size).toBe(tried.length);
+    expect(2 * new Set(tried).size).toBe(tried.length);
   });
 
   test("nothing where one stream is too much; the limit where all are carried", async () => {

@@ -152,8 +152,15 @@ export interface Found {
 /** The search ends when the step between what is carried and what is not is this small. */
 const PRECISION = 0.05;
 
-/** Looks for the largest number of streams that is carried: twice as many until it is too many, then between. */
-export async function findCapacity(run: (numStreams: number) => Promise<Trial>, limit: number): Promise<Found> {
+/**
+ * Looks for the largest number of streams that is carried: twice as many until it is too many, then between. What is not
+ * carried is tried again: a machine has other things to do now and then.
+ */
+export async function findCapacity(tryOnce: (numStreams: number) => Promise<Trial>, limit: number): Promise<Found> {
+  const run = async (numStreams: number) => {
+    const first = await tryOnce(numStreams);
+    return first.isCarried ? first : tryOnce(numStreams);
+  };
   const single = await run(1);
   if (!single.isCarried) return { single, most: { ...single, numStreams: 0 } };
   let most = single;

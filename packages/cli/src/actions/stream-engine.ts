@@ -1,12 +1,12 @@
-import { type BatchReport, openLocalEngine, type Precision, type SpeechEngine } from "@nemo-stt/core";
-import { BUNDLED_MODELS, nodeRuntime, openModel } from "@nemo-stt/node";
-import { now } from "./clock.ts";
+import { type BatchReport, type Precision, type SpeechEngine, SpeechError } from "@nemo-stt/core";
+import { BUNDLED_MODELS, openEngine, openModel } from "@nemo-stt/node";
 
 /** How the engine of a command is opened. */
 export interface StreamEngineOptions {
   readonly model?: string;
   readonly precision: Precision;
   readonly numThreads: number;
+  readonly numWorkers: number;
   readonly maxStreams: number;
   readonly onBatch: (report: BatchReport) => void;
   /** Told while a checkpoint is exported for the first time. */
@@ -20,12 +20,18 @@ export interface StreamEngine {
 }
 
 /**
- * The one place where commands open an engine for streams.
+ * The one place where commands open an engine for streams: in threads of its own, so that keys, signals and the clock of
+ * the calling thread never wait for a matrix.
  * @throws SpeechError `MODEL_UNSUPPORTED` for a model that cannot be streamed
  */
 export async function openStreamEngine(options: StreamEngineOptions): Promise<StreamEngine> {
-  const { precision, numThreads, maxStreams, onBatch, onExport } = options;
-  const model = await openModel(options.model ?? BUNDLED_MODELS.speech, { precision, onExport });
-  const engine = await openLocalEngine(model, nodeRuntime(), { now, numThreads, maxStreams, onBatch });
-  return { name: model.name, engine };
+  const { model: named = BUNDLED_MODELS.speech, onExport, ...engineOptions } = options;
+  const model = await openModel(named, { precision: options.precision, onExport });
+  if (!model.tokenizer) {
+    throw new SpeechError(
+      "MODEL_UNSUPPORTED",
+      `${model.name}: expected a model that writes text, got ${model.spec.className}, a classifier. Use it with \`vad\`.`,
+    );
+  }
+  return { name: model.name, engine: await openEngine(named, engineOptions) };
 }

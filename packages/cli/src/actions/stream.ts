@@ -1,3 +1,4 @@
+import { availableParallelism } from "node:os";
 import type { SpeechEngine, SpeechStream, StreamOptions } from "@nemo-stt/core";
 import type { StreamFlags } from "../commands/stream.ts";
 import type { Console } from "../console.ts";
@@ -18,6 +19,8 @@ export async function stream(sound: string | undefined, flags: StreamFlags, cons
     model: flags.model,
     precision: precisionOf(flags.quantize),
     numThreads: flags.threads,
+    // A thread carries many streams, but two parties of a call need not wait for each other.
+    numWorkers: flags.channels === "split" ? Math.min(2, availableParallelism()) : 1,
     maxStreams: MAX_CHANNELS,
     onBatch: (report) => meter?.batch(report),
     onExport: ({ writtenBytes, totalBytes }) => {
