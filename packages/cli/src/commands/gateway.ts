@@ -65,7 +65,7 @@ export function registerGateway(program: Command, console: Console): void {
       "for TCPSources; repeat it for ports that show one session, or those that begin with ABC* (default: 5602)",
       parseTextPort,
     )
-    .option("--http-port <port>", "metrics, health and live events", port, 5603)
+    .option("--http-port <port>", "a page of live calls, metrics, health, live events", port, 5603)
     .addOption(
       new Option("--encoding <encoding>", "of sessions that do not tell")
         .choices(["pcm16", "pcm8", "ulaw", "alaw"])
