@@ -3,6 +3,7 @@ import { streamGeometry } from "../config/streaming.ts";
 import { SpeechError } from "../errors.ts";
 import type { SavedIntake } from "./audio-intake.ts";
 import type { SavedLane } from "./lane.ts";
+import type { SavedDetector } from "./silence.ts";
 import type { StreamOptions } from "./stream.ts";
 import type { SavedUtterances } from "./utterances.ts";
 
@@ -12,6 +13,7 @@ export interface SavedStream {
   readonly intake: SavedIntake;
   readonly lanes: readonly SavedLane[];
   readonly utterances: SavedUtterances;
+  readonly detector?: SavedDetector;
 }
 
 /** The form of the blob; a reader refuses what it does not know. */

@@ -18,10 +18,10 @@ import {
 import { firstFrame, hypothesisOf, type Lane, nextChunk, openLane, saveLane } from "./lane.ts";
 import { checkStreamable, lanesOf } from "./modes.ts";
 import { parseStreamState, type SavedStream, serializeStreamState } from "./saved-stream.ts";
-import type { SilenceDetector } from "./silence.ts";
+import type { SilenceDetector, SilenceDetectors } from "./silence.ts";
 import type { StreamEvent, StreamOptions } from "./stream.ts";
 import type { StreamChunk, StreamEncoder } from "./stream-encoder.ts";
-import { createUtterances, DEFAULT_ENDPOINT, type Utterances } from "./utterances.ts";
+import { createUtterances, type Utterances } from "./utterances.ts";
 
 /** What streams are recognised with. */
 export interface StreamParts {
@@ -32,8 +32,8 @@ export interface StreamParts {
   readonly extractor: FeatureExtractor;
   readonly encoder: StreamEncoder;
   readonly networks: AcousticModel["networks"];
-  /** Detectors of silence other than the decoder itself, by the rule that asks for one. */
-  readonly createDetector?: (kind: "vad" | "energy") => SilenceDetector;
+  /** Detectors of silence other than the decoder itself. */
+  readonly detectors: SilenceDetectors;
   /** Seconds, for the order of work and for measurements only. */
   readonly now: () => number;
 }
@@ -143,13 +143,15 @@ export function createStreamSet(parts: StreamParts, rules: BatchRules = DEFAULT_
     const head = chosen.head ?? defaultHead(spec);
     const decoder = decoderFor(head, { ...spec.decoding.confidence, ...chosen.confidence });
     const modes = lanesOf(spec, chosen);
+    const rule = chosen.endpoint?.silence;
+    const isHeard = rule === "vad" || rule === "energy";
+    const detector = isHeard ? parts.detectors.open(rule, chosen.endpoint ?? {}, saved?.detector) : undefined;
     const intake = createAudioIntake(
       parts.extractor,
       resamplerFor(chosen.sampleRateHz ?? spec.sampleRateHz),
       saved?.intake,
+      detector?.feed,
     );
-    const rule = { ...DEFAULT_ENDPOINT, ...chosen.endpoint }.silence;
-    const detector = rule === "vad" || rule === "energy" ? createDetector(parts, rule) : undefined;
     const lanes: Lane[] = [];
     try {
       for (const [i, mode] of modes.entries()) lanes.push(openLane(mode, decoder, pool, saved?.lanes[i]));
@@ -214,6 +216,7 @@ export function createStreamSet(parts: StreamParts, rules: BatchRules = DEFAULT_
     const encoded = await encoder.encode(batch.map(({ chunk }) => chunk));
     const encodedAt = now();
     await decodeBatch(encoded, batch);
+    await parts.detectors.hear([...new Set(batch.flatMap(({ stream }) => stream.detector ?? []))]);
     const end = now();
     for (const [row, { stream, lane }] of batch.entries()) stream.onStep?.(encoded, row, lane);
     for (const stream of new Set(batch.map((work) => work.stream))) settle(stream, batch);
@@ -240,8 +243,8 @@ export function createStreamSet(parts: StreamParts, rules: BatchRules = DEFAULT_
     }
     stream.intake.frames.dropBefore(Math.min(...stream.lanes.map((lane) => firstFrame(lane, pool.geometry))));
     refresh(stream);
-    const [, fast] = stream.lanes;
-    const silenceSec = stream.detector?.silenceSec;
+    const [slow, fast] = stream.lanes;
+    const silenceSec = stream.detector?.silenceSec(slow.slot.numSteps * stepSec(spec));
     const events = stream.utterances.update(heardSec(stream, spec), silenceSec, fast && hypothesisOf(fast));
     for (const event of events) stream.onEvent(event);
     endIfDone(stream);
@@ -267,7 +270,6 @@ export function createStreamSet(parts: StreamParts, rules: BatchRules = DEFAULT_
         );
       }
       stream.intake.feed(samples);
-      stream.detector?.feed(samples, stream.options.sampleRateHz ?? spec.sampleRateHz);
       refresh(stream);
       return pendingSec(stream, spec);
     },
@@ -289,12 +291,13 @@ export function createStreamSet(parts: StreamParts, rules: BatchRules = DEFAULT_
       for (const event of stream.utterances.cut("asked", heardSec(stream, spec))) stream.onEvent(event);
     },
     save(id) {
-      const { options, intake, lanes, utterances } = get(id);
+      const { options, intake, lanes, utterances, detector } = get(id);
       const state: SavedStream = {
         options,
         intake: intake.save(),
         lanes: lanes.map((lane) => saveLane(lane, pool)),
         utterances: utterances.save(),
+        ...(detector && { detector: detector.save() }),
       };
       return serializeStreamState(state, parts.fingerprint);
     },
@@ -319,12 +322,4 @@ function pendingSec({ intake, lanes }: Stream, { encoder, features }: ModelSpec)
   const frameSec = features.hopSamples / features.sampleRateHz;
   const encodedFrames = Math.min(...lanes.map(({ slot }) => slot.numSteps)) * subsamplingFactor(encoder);
   return Math.max(0, intake.frames.endFrame - encodedFrames) * frameSec;
-}
-
-function createDetector({ createDetector }: StreamParts, kind: "vad" | "energy"): SilenceDetector {
-  if (createDetector) return createDetector(kind);
-  throw new SpeechError(
-    "MODEL_UNSUPPORTED",
-    `endpoint: expected silence by the decoder, got \`${kind}\`, for which no detector was given. Give one, or leave it out.`,
-  );
 }

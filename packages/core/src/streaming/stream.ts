@@ -10,6 +10,11 @@ export interface EndpointRules {
   readonly maxUtteranceSec?: number;
   /** What silence is read from: the decoder's own blanks unless told; `none` cuts only where told, by `<EOU>` and at the end. */
   readonly silence?: "decoder" | "vad" | "energy" | "none";
+  /** Shorter sounds are no speech to a detector: they do not end a silence; 0.06 s unless told. */
+  readonly minSpeechSec?: number;
+  /** Probability from which on a detector hears speech, and below which it hears none; 0.5 and 0.35 unless told. */
+  readonly onset?: number;
+  readonly offset?: number;
 }
 
 /** How one stream is recognised. */
@@ -49,6 +54,8 @@ export interface FinalEvent {
   /** Times from the stream's start. */
   readonly words: readonly TimedText[];
   readonly tokens: Transcript["tokens"];
+  /** Tokens that are no speech (`<EOU>`, `<EOB>`, language tags that are stripped), where there are any: not in `text`. */
+  readonly events?: Transcript["events"];
   readonly startSec: number;
   readonly endSec: number;
   /** Mean confidence of the words, 0 to 1; undefined where there is none. */
