@@ -14,8 +14,8 @@ export interface StreamGeometry {
   readonly lookaheadFrames: number;
   /** Most steps that a layer's attention looks back, over all contexts. */
   readonly maxLeft: number;
-  /** Most steps of one chunk, over all contexts. */
-  readonly maxChunkSteps: number;
+  /** Most steps of one call, whatever the context: one chunk of the longest context, or several of a shorter one. */
+  readonly maxSteps: number;
   /** Steps that a layer's convolution looks back. */
   readonly convLeft: number;
 }
@@ -53,6 +53,9 @@ export function streamObstacle(spec: ModelSpec): string | undefined {
   return undefined;
 }
 
+/** A stream that lags behind catches up by several chunks a call, at least so many steps. */
+const MIN_MAX_STEPS = 16;
+
 /** The geometry of a model that `streamObstacle` finds nothing against. */
 export function streamGeometry(encoder: ConformerSpec): StreamGeometry {
   const { kind, isCausal } = encoder.subsampling;
@@ -64,7 +67,7 @@ export function streamGeometry(encoder: ConformerSpec): StreamGeometry {
     lookbackFrames: isConv ? (isCausal ? 2 : 1) * (factor - 1) : 0,
     lookaheadFrames: isConv && isCausal ? 0 : factor - 1,
     maxLeft: Math.max(...modes.map(([left]) => left)),
-    maxChunkSteps: Math.max(...modes.map(([, right]) => right + 1)),
+    maxSteps: Math.max(MIN_MAX_STEPS, ...modes.map(([, right]) => right + 1)),
     convLeft: encoder.convContext.left,
   };
 }

@@ -31,7 +31,7 @@ export interface ModelGraphs {
   readonly prediction?: Graph;
   /** `encoder` and `prediction` `[row, joint]` → `logits` `[row, output]`. */
   readonly joint?: Graph;
-  /** One chunk of any number of streams in any latency modes, where the encoder can be streamed (`streamingGraph`). */
+  /** The next chunks of any number of streams in any latency modes, where the encoder can be streamed (`streamingGraph`). */
   readonly streaming?: Graph;
 }
 
@@ -108,9 +108,9 @@ function addTextHeads(net: Net, { heads: { ctc, transducer } }: ModelSpec, encod
 }
 
 /**
- * One chunk of any number of streams: `frames` float32 `[batch, frame, mel]`, `frame_begin` and `frame_end` int64
- * `[batch]`, `pool` float32 `[row, model]`, `attention_rows` int32 `[batch, cached]`, `cached_steps` int64 `[batch]`,
- * `conv_rows` int32 `[batch, convLeft]` → `encoded` `[batch, model, step]`, the heads as in the offline graph, and `cache`
+ * The next chunks of any number of streams: `frames` float32 `[batch, frame, mel]`, `frame_begin` and `frame_end` int64
+ * `[batch]`, `pool` float32 `[row, model]`, `attention_rows` int32 `[batch, cached]`, `cached_steps`, `chunk_steps` and `left_steps`
+ * int64 `[batch]`, * `conv_rows` int32 `[batch, convLeft]` → `encoded` `[batch, model, step]`, the heads as in the offline graph, and `cache`
  * `[3 · layer, batch, step, model]`. See `StreamingInputs` for what they mean.
  */
 function streamingGraph(spec: ModelSpec, weights: Weights, precision: Precision): Graph {
@@ -125,6 +125,8 @@ function streamingGraph(spec: ModelSpec, weights: Weights, precision: Precision)
     pool: g.input("pool", "float32", ["row", encoder.modelSize]),
     attentionRows: g.input("attention_rows", "int32", ["batch", "cached"]),
     cachedSteps: g.input("cached_steps", "int64", ["batch"]),
+    chunkSteps: g.input("chunk_steps", "int64", ["batch"]),
+    leftSteps: g.input("left_steps", "int64", ["batch"]),
     convRows: geometry.convLeft > 0 ? g.input("conv_rows", "int32", ["batch", geometry.convLeft]) : undefined,
   });
   const channelsFirst = transpose(g, encoded, [0, 2, 1]);

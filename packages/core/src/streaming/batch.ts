@@ -33,23 +33,32 @@ export interface Work<S> {
   readonly since: number;
 }
 
-/** As many of the chunks that wait, in their order, as fit beside the first without much padding. */
+/**
+ * As many of the chunks that wait, in their order, as fit beside the first without much padding. Who waits for longer
+ * than the first takes as many whole chunks as it has.
+ */
 export function chooseBatch<S>(waiting: readonly Work<S>[], { maxRows, maxSteps, maxPadding }: BatchRules): Work<S>[] {
   const batch: Work<S>[] = [];
   let width = 0;
   let sum = 0;
   for (const work of waiting) {
     if (batch.length === maxRows) break;
-    const { numSteps } = work.chunk;
+    const numSteps = batch.length === 0 ? work.chunk.numSteps : stepsWithin(work.chunk, width);
     const newWidth = Math.max(width, numSteps);
     const padded = newWidth * (batch.length + 1);
     const isTooMuch = padded > maxSteps || padded > (sum + numSteps) * (1 + maxPadding);
     if (batch.length > 0 && isTooMuch) continue;
-    batch.push(work);
+    batch.push({ ...work, chunk: { ...work.chunk, numSteps } });
     width = newWidth;
     sum += numSteps;
   }
   return batch;
+}
+
+/** The steps of a stream's whole chunks that fit into a width, but one chunk at least. */
+function stepsWithin({ numSteps, mode }: StreamChunk, width: number): number {
+  if (numSteps <= width) return numSteps;
+  return Math.min(numSteps, Math.max(1, Math.floor(width / mode.chunkSteps)) * mode.chunkSteps);
 }
 
 /** Decodes the rows of a batch, all that share a decoder together. */

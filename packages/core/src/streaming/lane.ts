@@ -6,7 +6,7 @@ import type { TransducerState } from "../decoding/transducer-state.ts";
 import type { HeadDecoder } from "../recognition/head-decoder.ts";
 import type { AudioIntake } from "./audio-intake.ts";
 import type { CachePool, CacheSlot, SavedCache } from "./cache-pool.ts";
-import { chunkFrames, type StreamChunk, totalSteps } from "./stream-encoder.ts";
+import { type StreamChunk, totalSteps } from "./stream-encoder.ts";
 
 /** One latency mode reading one stream: what the encoder and the decoder remember of it. */
 export interface Lane {
@@ -40,8 +40,8 @@ export function saveLane({ mode, slot, state }: Lane, pool: CachePool): SavedLan
 export const savedMode = (spec: ModelSpec, saved: SavedLane): StreamMode => streamMode(spec, saved.attContext);
 
 /**
- * The next chunk of a lane; undefined while its frames have not all come, or when all steps are done. The last chunk of
- * a recording that has ended takes the steps that are left.
+ * The next chunks of a lane, as many as have come whole and one call takes; undefined while there is none, or when all
+ * steps are done. The last chunk of a recording that has ended takes the steps that are left.
  */
 export function nextChunk(
   lane: Lane,
@@ -51,12 +51,12 @@ export function nextChunk(
 ): StreamChunk | undefined {
   const { slot, mode } = lane;
   const { frames, endFrame } = intake;
-  const heardUpTo = geometry.factor * slot.numSteps - geometry.lookbackFrames + chunkFrames(geometry, mode.chunkSteps);
-  const isComplete = frames.endFrame >= heardUpTo;
-  if (!isComplete && endFrame === undefined) return undefined;
-  const left = endFrame === undefined ? Number.POSITIVE_INFINITY : totalSteps(spec, geometry, endFrame) - slot.numSteps;
-  const numSteps = Math.min(mode.chunkSteps, left);
-  return numSteps > 0 ? { slot, frames, numSteps, leftSteps: mode.leftSteps, endFrame } : undefined;
+  const { chunkSteps } = mode;
+  const room = Math.max(chunkSteps, geometry.maxSteps - (geometry.maxSteps % chunkSteps));
+  const heard = Math.floor((frames.endFrame - geometry.lookaheadFrames - 1) / geometry.factor) + 1 - slot.numSteps;
+  let numSteps = Math.min(room, heard - (heard % chunkSteps));
+  if (endFrame !== undefined) numSteps = Math.min(room, totalSteps(spec, geometry, endFrame) - slot.numSteps);
+  return numSteps > 0 ? { slot, frames, numSteps, mode, endFrame } : undefined;
 }
 
 /** The first frame that a lane still has to hear. */

@@ -1,18 +1,17 @@
 import type { ConformerSpec, ModelSpec } from "../config/spec.ts";
-import type { StreamGeometry } from "../config/streaming.ts";
+import type { StreamGeometry, StreamMode } from "../config/streaming.ts";
 import type { Encoded } from "../recognition/acoustic.ts";
 import type { GraphSession } from "../runtime.ts";
 import { float32, int32, int64, type Tensor } from "../tensor.ts";
 import type { CachePool, CacheSlot } from "./cache-pool.ts";
 import type { FrameBuffer } from "./frame-buffer.ts";
 
-/** The next steps of one stream. */
+/** The next steps of one stream: whole chunks, but for the last one of a recording. */
 export interface StreamChunk {
   readonly slot: CacheSlot;
   readonly frames: FrameBuffer;
   readonly numSteps: number;
-  /** Steps before the chunk that its attention looks back on, as far as there are. */
-  readonly leftSteps: number;
+  readonly mode: StreamMode;
   /** Frames of the whole recording where it has ended; undefined while more may come. */
   readonly endFrame: number | undefined;
 }
@@ -56,7 +55,7 @@ export function createStreamEncoder(spec: ModelSpec, session: GraphSession, pool
   ): Record<string, Tensor> {
     const batch = chunks.length;
     const numFrames = chunkFrames(geometry, width);
-    const counts = chunks.map(({ slot, leftSteps }) => Math.min(leftSteps, slot.numSteps));
+    const counts = chunks.map(({ slot, mode }) => Math.min(mode.leftSteps, slot.numSteps));
     const numCached = Math.max(...counts);
     const frames = new Float32Array(batch * numFrames * numMels);
     const begins: number[] = [];
@@ -77,6 +76,8 @@ export function createStreamEncoder(spec: ModelSpec, session: GraphSession, pool
       pool: float32(data, [numRows, modelSize]),
       attention_rows: int32(attentionRows, [batch, numCached]),
       cached_steps: int64(counts),
+      chunk_steps: int64(chunks.map(({ mode }) => mode.chunkSteps)),
+      left_steps: int64(chunks.map(({ mode }) => mode.leftSteps)),
       ...(geometry.convLeft > 0 && { conv_rows: int32(convRows, [batch, geometry.convLeft]) }),
     };
   }

@@ -38,19 +38,33 @@ export function stepMasks(
   return { valid, scoreBias: add(g, keyBias, g.op("Where", [isVisible, g.number(0), g.number(MASKED)])) };
 }
 
+/** What decides on the keys that the queries of a stream see: sizes int64 `[1]`, the others int64 `[batch]`. */
+export interface StreamMaskInputs {
+  readonly numCached: Value;
+  readonly numSteps: Value;
+  /** Of the cached keys the last ones are of the stream. */
+  readonly cachedSteps: Value;
+  /** Valid new steps. */
+  readonly steps: Value;
+  readonly chunkSteps: Value;
+  readonly leftSteps: Value;
+}
+
 /**
- * What is added to the scores of a chunk's queries, float32 `[1, batch, 1, key]`: of the `numCached` keys before the chunk
- * the last `cachedSteps` count, of its own the first `steps`.
+ * What is added to the scores of whole chunks, float32 `[1, batch, query, key]`: a query sees from `leftSteps` before its
+ * chunk's beginning to its chunk's end, as far as there are keys. Keys are counted from the first new step.
  */
-export function streamMasks(
-  g: GraphBuilder,
-  sizes: { numCached: Value; numSteps: Value; cachedSteps: Value; steps: Value },
-): Value {
-  const { numCached, numSteps } = sizes;
-  const places = unsqueeze(g, sub(g, range(g, add(g, numCached, numSteps)), numCached), [0]);
-  const isCached = g.op("GreaterOrEqual", [places, unsqueeze(g, g.op("Neg", [sizes.cachedSteps]), [1])]);
-  const isOwn = g.op("Less", [places, unsqueeze(g, sizes.steps, [1])]);
-  return unsqueeze(g, g.op("Where", [g.op("And", [isCached, isOwn]), g.number(0), g.number(MASKED)]), [0, 2]);
+export function streamMasks(g: GraphBuilder, inputs: StreamMaskInputs): Value {
+  const { numCached, numSteps } = inputs;
+  const column = (x: Value) => unsqueeze(g, x, [1, 2]);
+  const keys = unsqueeze(g, sub(g, range(g, add(g, numCached, numSteps)), numCached), [0, 1]);
+  const queries = unsqueeze(g, range(g, numSteps), [0, 2]);
+  const chunk = column(inputs.chunkSteps);
+  const begin = g.op("Mul", [div(g, queries, chunk), chunk]);
+  const first = g.op("Max", [sub(g, begin, column(inputs.leftSteps)), g.op("Neg", [column(inputs.cachedSteps)])]);
+  const end = g.op("Min", [add(g, begin, chunk), column(inputs.steps)]);
+  const isVisible = g.op("And", [g.op("GreaterOrEqual", [keys, first]), g.op("Less", [keys, end])]);
+  return unsqueeze(g, g.op("Where", [isVisible, g.number(0), g.number(MASKED)]), [0]);
 }
 
 /** Whether query step `query` sees key step `key`: bool `[query, key]`. */

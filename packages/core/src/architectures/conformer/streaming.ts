@@ -28,8 +28,12 @@ export interface StreamingInputs {
   readonly pool: Value;
   /** int32 `[batch, cached]`: rows of the first layer's keys, oldest first; what is missing points at rows of zeros. */
   readonly attentionRows: Value;
-  /** int64 `[batch]`: how many of the last `cached` keys count. */
+  /** int64 `[batch]`: how many of the last `cached` keys are of the stream. */
   readonly cachedSteps: Value;
+  /** int64 `[batch]`: steps of one chunk, to whose end each of its steps looks ahead. */
+  readonly chunkSteps: Value;
+  /** int64 `[batch]`: steps before a chunk that its steps look back on. */
+  readonly leftSteps: Value;
   /** int32 `[batch, convLeft]`: rows of the first layer's convolution input, zeros before the stream's beginning. */
   readonly convRows: Value | undefined;
 }
@@ -50,7 +54,7 @@ export function cacheLayout(spec: ConformerSpec, { maxLeft, convLeft }: StreamGe
 }
 
 /**
- * One chunk of any number of streams: `encoded` `[batch, step, model]`, `steps` int64 `[batch]` valid steps of each row,
+ * The next chunks of any number of streams: `encoded` `[batch, step, model]`, `steps` int64 `[batch]` valid steps of each row,
  * and `cache` `[3 · layer, batch, step, model]`: the new rows of keys, values and convolution input of every layer.
  *
  * The numbers are those of the offline encoder with the same context (NeMo `ConformerEncoder.forward_internal` with
@@ -67,14 +71,15 @@ export function streamingConformer(
   const sequence = g.scope("pre_encode", () => subsampleChunk(net, spec.subsampling, inputs, spec.numMels, scale));
   const numSteps = sizeOf(g, sequence.x, 1);
   const numCached = sizeOf(g, inputs.attentionRows, 1);
+  const farthest = geometry.maxLeft + geometry.maxSteps - 1;
   const shared: Shared = {
     ...inputs,
     numSteps,
     numCached,
     layout: cacheLayout(spec, geometry),
-    scoreBias: streamMasks(g, { numCached, numSteps, cachedSteps: inputs.cachedSteps, steps: sequence.lengths }),
-    positions: positionRows(g, geometry.maxLeft + geometry.maxChunkSteps - 1, geometry.maxChunkSteps, spec.modelSize),
-    farthest: geometry.maxLeft + geometry.maxChunkSteps - 1,
+    scoreBias: streamMasks(g, { ...inputs, numCached, numSteps, steps: sequence.lengths }),
+    positions: positionRows(g, farthest, geometry.maxSteps, spec.modelSize),
+    farthest,
   };
   let rows = toRows(net, sequence.x, spec.modelSize);
   const cache: Value[] = [];
