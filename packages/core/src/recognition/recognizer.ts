@@ -1,5 +1,6 @@
 import { subsamplingFactor } from "../config/geometry.ts";
 import type { ConfidenceSpec, ModelSpec } from "../config/spec.ts";
+import type { Window } from "../decoding/windows.ts";
 import { SpeechError } from "../errors.ts";
 import { defaultContext } from "../export/layouts.ts";
 import { createFeatureExtractor, type FeatureExtractor } from "../features/extractor.ts";
@@ -7,9 +8,16 @@ import type { Runtime } from "../runtime.ts";
 import type { Tokenizer } from "../tokenizer/tokenizer.ts";
 import { buildTranscript } from "../transcript/build.ts";
 import type { Transcript } from "../transcript/transcript.ts";
-import { type AcousticModel, checkContext, type FeatureBatch, openAcousticModel } from "./acoustic.ts";
+import { type AcousticModel, checkContext, type Encoded, type FeatureBatch, openAcousticModel } from "./acoustic.ts";
 import { type BatchLimits, DEFAULT_BATCH_LIMITS, isBatchInvariant, planBatches } from "./batching.ts";
-import { createHeadDecoder, defaultHead, type Head, type HeadDecoder, validSteps } from "./head-decoder.ts";
+import {
+  createHeadDecoder,
+  defaultHead,
+  type Head,
+  type HeadDecoder,
+  type StepRange,
+  validSteps,
+} from "./head-decoder.ts";
 import { type LongFormLimits, type LongFormPlan, planLongForm } from "./long-form.ts";
 import type { ModelPackage } from "./package.ts";
 
@@ -190,11 +198,16 @@ async function runBatch(
   const encoded = await parts.acoustic.encode(features, context, decoder.head);
   await decoder.push(
     encoded,
-    batch.map((job, row) => ({
-      state: states[job.recording],
-      row,
-      firstStep: job.firstStep,
-      endStep: Math.max(job.firstStep, Math.min(job.endStep ?? encoded.numSteps, validSteps(encoded, row))),
-    })),
+    batch.map((job, row) => ({ state: states[job.recording], ...keptSteps(encoded, row, job) })),
   );
+}
+
+/** The steps of a row that its window keeps. */
+export function keptSteps(
+  encoded: Encoded,
+  row: number,
+  { firstStep, endStep }: Pick<Window, "firstStep" | "endStep">,
+): Omit<StepRange, "state"> {
+  const valid = validSteps(encoded, row);
+  return { row, firstStep, endStep: Math.max(firstStep, Math.min(endStep ?? encoded.numSteps, valid)) };
 }

@@ -31,9 +31,14 @@ declare const TextDecoder: new (label?: string, options?: { fatal: boolean }) =>
  * (little-endian float32).
  */
 export function serializeStreamState(stream: SavedStream, fingerprint: string): Uint8Array {
+  return packState(SCHEMA, fingerprint, stream);
+}
+
+/** Writes any plain data as such a blob. */
+export function packState(schema: string, fingerprint: string, stream: unknown): Uint8Array {
   const arrays: Float32Array[] = [];
   let numFloats = 0;
-  const json = JSON.stringify({ schema: SCHEMA, fingerprint, stream }, (_key, value) => {
+  const json = JSON.stringify({ schema, fingerprint, stream }, (_key, value) => {
     if (!(value instanceof Float32Array)) return value;
     arrays.push(value);
     numFloats += value.length;
@@ -58,21 +63,29 @@ export function serializeStreamState(stream: SavedStream, fingerprint: string): 
  * @throws SpeechError `STATE_INVALID` for one that is damaged, of another version or of another model
  */
 export function parseStreamState(blob: Uint8Array, fingerprint: string, spec: ModelSpec): SavedStream {
+  const stream = unpackState(SCHEMA, fingerprint, blob) as SavedStream;
+  checkShapes(stream, spec);
+  return stream;
+}
+
+/** Reads a blob of `packState`; what is in it is for the caller to check. @throws SpeechError `STATE_INVALID` */
+export function unpackState(expectedSchema: string, fingerprint: string, blob: Uint8Array): unknown {
   const { schema, fingerprint: found, stream } = readParts(blob);
-  if (schema !== SCHEMA) throw invalid(`schema ${SCHEMA}`, String(schema), "It was saved by another version.");
+  if (schema !== expectedSchema) {
+    throw invalidState(`schema ${expectedSchema}`, String(schema), "It was saved by another version.");
+  }
   if (found !== fingerprint) {
-    throw invalid(
+    throw invalidState(
       `a stream of model ${fingerprint.slice(0, 16)}`,
       `one of ${String(found).slice(0, 16)}`,
       "Open it with the model it was saved with.",
     );
   }
-  checkShapes(stream, spec);
   return stream;
 }
 
-function readParts(blob: Uint8Array): { schema: unknown; fingerprint: unknown; stream: SavedStream } {
-  const damaged = (what: string) => invalid("a saved stream", what, "It is damaged; begin a new stream.");
+function readParts(blob: Uint8Array): { schema: unknown; fingerprint: unknown; stream: unknown } {
+  const damaged = (what: string) => invalidState("a saved stream", what, "It is damaged; begin a new stream.");
   if (blob.length < HEADER_BYTES || MAGIC.some((byte, i) => blob[i] !== byte)) throw damaged("bytes that are none");
   const length = new DataView(blob.buffer, blob.byteOffset).getUint32(4, true);
   const start = HEADER_BYTES + Math.ceil(length / 4) * 4;
@@ -118,7 +131,7 @@ function checkShapes(stream: SavedStream, { encoder }: ModelSpec): void {
     cache.rows.length === cacheRows(encoder, cache.numSteps) * encoder.modelSize;
   const isWhole = isSound && Array.isArray(lanes) && lanes.length > 0 && lanes.every(isLane);
   if (isWhole && isCount(utterances?.numFinal) && typeof options === "object") return;
-  throw invalid(
+  throw invalidState(
     "every part of a stream",
     "one with parts missing or of other sizes",
     "It is damaged; begin a new stream.",
@@ -130,6 +143,7 @@ function cacheRows(encoder: Extract<ModelSpec["encoder"], { kind: "conformer" }>
   return encoder.numLayers * (2 * Math.min(maxLeft, numSteps) + Math.min(convLeft, numSteps));
 }
 
-function invalid(expected: string, got: string, advice: string): SpeechError {
+/** What is thrown for a blob that cannot be gone on with. */
+export function invalidState(expected: string, got: string, advice: string): SpeechError {
   return new SpeechError("STATE_INVALID", `stream: expected ${expected}, got ${got}. ${advice}`);
 }
