@@ -44,8 +44,10 @@ export { type Check, type Reference, referenceRecordings } from "./recognition/v
 export * from "./runtime.ts";
 export * from "./sources.ts";
 export * from "./streaming/batch.ts";
+export * from "./streaming/buffered-modes.ts";
 export * from "./streaming/local-engine.ts";
 export * from "./streaming/open-engine.ts";
+export * from "./streaming/open-speech-engine.ts";
 export * from "./streaming/silence.ts";
 export * from "./streaming/stream.ts";
 export * from "./streaming/stream-set.ts";

@@ -58,11 +58,17 @@ export async function loadModel(
   model: string = BUNDLED_MODELS.speech,
   options: LoadModelOptions = {},
 ): Promise<Recognizer> {
-  const runtime = options.runtime ?? nodeRuntime();
+  const opened = await openAnyModel(model, options);
+  if (!("graphs" in opened)) return opened;
+  return openRecognizer(opened, options.runtime ?? nodeRuntime(), options.numThreads);
+}
+
+/** A model of ours before any graph is loaded, or one in the layout of another tool, which is loaded at once. */
+export async function openAnyModel(model: string, options: LoadModelOptions = {}): Promise<ModelPackage | Recognizer> {
   const path = await locateModel(model);
   const foreign = await foreignGraphFiles(path);
-  if (foreign) return openForeignRecognizer(foreign, runtime, options.numThreads);
-  return openRecognizer(await openModel(path, options), runtime, options.numThreads);
+  if (foreign) return openForeignRecognizer(foreign, options.runtime ?? nodeRuntime(), options.numThreads);
+  return openModel(path, options);
 }
 
 /** A checkpoint or a folder of ours, before any graph is loaded: also for classifiers. */

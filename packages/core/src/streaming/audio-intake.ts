@@ -67,7 +67,8 @@ export function createAudioIntake(
   };
 }
 
-function checkSamples(samples: Float32Array): void {
+/** @throws SpeechError `AUDIO_INVALID` for samples that are no numbers */
+export function checkSamples(samples: Float32Array): void {
   for (let i = 0; i < samples.length; i++) {
     if (Number.isFinite(samples[i])) continue;
     throw new SpeechError(

@@ -16,7 +16,7 @@ import { createStreamSet, type StreamParts, type StreamSet } from "./stream-set.
 import { openVoiceModel } from "./voice/open.ts";
 
 /** What an engine on the calling thread is given. */
-export interface EngineOptions extends Omit<LocalEngineOptions, "release"> {
+export interface EngineOptions extends Omit<LocalEngineOptions, "release" | "modes"> {
   /** Streams at a time; memory for their caches is set aside, and used as they come. 64 unless told. */
   readonly maxStreams?: number;
   readonly numThreads?: number;

@@ -88,11 +88,26 @@ export interface SpeechStream {
   save(): Promise<Uint8Array>;
 }
 
+/** One latency that streams can have. */
+export interface LatencyMode {
+  readonly attContext: readonly number[];
+  /** Sound that one chunk takes. */
+  readonly chunkSec: number;
+  /** Sound that a step waits for at most before it is computed: `chunkSec` unless told. */
+  readonly latencySec?: number;
+  /**
+   * `cache-aware` unless told: each step is computed once, and the numbers are those of the whole recording. With
+   * `exact-windows` sound is encoded again with every window that overlaps it, and the numbers are the same too; with
+   * `windows` they differ a little, because a step hears a window and not the whole.
+   */
+  readonly method?: "cache-aware" | "exact-windows" | "windows";
+}
+
 /** Many live streams on one model. */
 export interface SpeechEngine {
   readonly sampleRateHz: number;
-  /** The latency modes: every attention context that can be streamed, with the sound one chunk takes. */
-  readonly modes: readonly { readonly attContext: readonly number[]; readonly chunkSec: number }[];
+  /** The latency modes: every attention context that can be streamed; the default first. */
+  readonly modes: readonly LatencyMode[];
   /**
    * Opens a stream, or goes on with a saved one.
    * @param onEvent called in order; must not throw
