@@ -7,6 +7,7 @@ import { createFeatureExtractor, type FeatureExtractor } from "../features/extra
 import type { Runtime } from "../runtime.ts";
 import type { Tokenizer } from "../tokenizer/tokenizer.ts";
 import { buildTranscript } from "../transcript/build.ts";
+import { type Calibration, headCalibration } from "../transcript/calibration.ts";
 import type { Transcript } from "../transcript/transcript.ts";
 import { type AcousticModel, checkContext, type Encoded, type FeatureBatch, openAcousticModel } from "./acoustic.ts";
 import { type BatchLimits, DEFAULT_BATCH_LIMITS, isBatchInvariant, planBatches } from "./batching.ts";
@@ -34,6 +35,8 @@ export interface TranscribeOptions {
   readonly limits?: BatchLimits;
   /** From which length on a recording is cut into overlapping windows, and how long these are. */
   readonly longForm?: LongFormLimits;
+  /** Makes probabilities of confidences, which are NeMo's own without it: `calibration` of the recogniser, or another. */
+  readonly calibration?: Calibration;
   /** Stops between batches. */
   readonly signal?: AbortSignalLike;
 }
@@ -56,6 +59,10 @@ export interface Recognizer {
   readonly tokenizer: Tokenizer;
   readonly extractor: FeatureExtractor;
   readonly acoustic: AcousticModel;
+  /** As in `ModelPackage`; unknown for graphs of other tools. */
+  readonly fingerprint?: string;
+  /** What makes probabilities of the model's confidences, where that was measured. */
+  readonly calibration?: Calibration;
   /**
    * Transcribes mono waveforms in [-1, 1] at the model's sample rate, batched by length. A recording's answer does not
    * depend on what it is batched with.
@@ -88,10 +95,19 @@ export interface RecognizerParts {
   readonly tokenizer: Tokenizer;
   readonly featureTensors: ModelPackage["featureTensors"];
   readonly acoustic: AcousticModel;
+  readonly fingerprint?: string;
+  readonly calibration?: Calibration;
 }
 
 /** A recogniser around loaded networks; it owns them. */
-export function recognizerOf({ name, tokenizer, featureTensors, acoustic }: RecognizerParts): Recognizer {
+export function recognizerOf({
+  name,
+  tokenizer,
+  featureTensors,
+  acoustic,
+  fingerprint,
+  calibration,
+}: RecognizerParts): Recognizer {
   const { spec } = acoustic;
   // NeMo's `transcribe` switches `pad_to` off; padding frames change nothing but models that do not mask.
   const extractor = createFeatureExtractor({ ...spec.features, padTo: 0 }, featureTensors);
@@ -102,6 +118,8 @@ export function recognizerOf({ name, tokenizer, featureTensors, acoustic }: Reco
     tokenizer,
     extractor,
     acoustic,
+    ...(fingerprint !== undefined && { fingerprint }),
+    ...(calibration && { calibration }),
     transcribe: (waveforms, options = {}) => transcribe({ acoustic, extractor, tokenizer }, waveforms, options),
     close,
     [Symbol.asyncDispose]: close,
@@ -131,7 +149,8 @@ async function transcribe(
   if (options.attContext) checkContext(spec, options.attContext);
   const context = options.attContext ?? defaultContext(spec);
   const head = options.head ?? defaultHead(spec);
-  const decoder = createHeadDecoder(parts.acoustic, head, { ...spec.decoding.confidence, ...options.confidence });
+  const confidence = { ...spec.decoding.confidence, ...options.confidence };
+  const decoder = createHeadDecoder(parts.acoustic, head, confidence);
   const plans = waveforms.map((waveform) => planLongForm(spec, context, waveform.length, options.longForm));
   const states = waveforms.map(() => decoder.createState());
   // A recording shorter than one hop has no frame: its answer is empty.
@@ -157,6 +176,7 @@ async function transcribe(
       head,
       timestamps: options.timestamps ?? "steps",
       durationSec: waveform.length / spec.sampleRateHz,
+      calibration: headCalibration(options.calibration, head, confidence),
     }),
     longForm: plans[i].method,
   }));

@@ -3,6 +3,7 @@ import { SpeechError } from "../errors.ts";
 import { type BatchLimits, DEFAULT_BATCH_LIMITS, isBatchInvariant } from "../recognition/batching.ts";
 import type { HeadDecoder } from "../recognition/head-decoder.ts";
 import { featureBatch, keptSteps, type Recognizer } from "../recognition/recognizer.ts";
+import { type Calibration, headCalibration } from "../transcript/calibration.ts";
 import { checkSamples } from "./audio-intake.ts";
 import type { BatchReport } from "./batch.ts";
 import { type BufferedMode, bufferedMode } from "./buffered-modes.ts";
@@ -19,6 +20,8 @@ export interface BufferedParts extends Pick<Recognizer, "spec" | "tokenizer" | "
   /** What a saved stream belongs to. */
   readonly fingerprint: string;
   readonly modes: readonly BufferedMode[];
+  /** Makes probabilities of confidences, of the checkpoint's own method. */
+  readonly calibration?: Calibration;
   /** Streams at a time. */
   readonly maxStreams: number;
   readonly detectors: SilenceDetectors;
@@ -85,6 +88,8 @@ export function createBufferedSet(parts: BufferedParts, limits: BatchLimits = DE
     const saved: SavedBuffered | undefined = blob && parseBuffered(blob, parts.fingerprint);
     const options = saved?.options ?? asked;
     const decoder = shared.decoder(options);
+    const confidence = { ...spec.decoding.confidence, ...options.confidence };
+    const calibration = headCalibration(parts.calibration, decoder.head, confidence);
     const mode = bufferedMode(spec, parts.modes, options);
     const endpoint = options.endpoint ?? {};
     const isHeard = endpoint.silence === "vad" || endpoint.silence === "energy";
@@ -93,7 +98,14 @@ export function createBufferedSet(parts: BufferedParts, limits: BatchLimits = DE
     const buffer = createWindowBuffer(rate, mode.sizes, stepSamples(spec), saved?.buffer, detector?.feed);
     const state = saved?.state ?? decoder.createState();
     const utterances = createUtterances(
-      { spec, tokenizer: parts.tokenizer, head: decoder.head, hypothesis: state.hypothesis, rules: endpoint },
+      {
+        spec,
+        tokenizer: parts.tokenizer,
+        head: decoder.head,
+        hypothesis: state.hypothesis,
+        rules: endpoint,
+        calibration,
+      },
       saved?.utterances,
     );
     const own = { id, options, mode, buffer, decoder, state, utterances, detector, onEvent };

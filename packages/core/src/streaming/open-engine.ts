@@ -6,6 +6,7 @@ import { createFeatureExtractor } from "../features/extractor.ts";
 import { loadTransducer } from "../recognition/acoustic.ts";
 import type { ModelPackage } from "../recognition/package.ts";
 import type { Runtime } from "../runtime.ts";
+import type { Calibration } from "../transcript/calibration.ts";
 import type { BatchRules } from "./batch.ts";
 import { createCachePool } from "./cache-pool.ts";
 import { createLocalEngine, type LocalEngineOptions } from "./local-engine.ts";
@@ -25,6 +26,8 @@ export interface EngineOptions extends Omit<LocalEngineOptions, "release" | "mod
   readonly now: () => number;
   /** The voice activity model of streams whose endpoint asks for `vad`: any NeMo MarbleNet, of frames or of windows. */
   readonly vad?: ModelPackage;
+  /** Makes probabilities of confidences in place of the model's own calibration. */
+  readonly calibration?: Calibration;
 }
 
 /** A set of streams and what it was made of. */
@@ -72,6 +75,7 @@ export async function openStreamSet(
       extractor: createFeatureExtractor({ ...spec.features, padTo: 0 }, model.featureTensors),
       encoder: createStreamEncoder(spec, session, pool),
       networks: transducer.networks,
+      calibration: options.calibration ?? model.calibration,
       detectors: createSilenceDetectors(spec.sampleRateHz, stepSec(spec), vad),
       now: options.now,
     };

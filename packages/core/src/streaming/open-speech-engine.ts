@@ -76,8 +76,9 @@ export async function openBufferedSet(
     tokenizer,
     extractor,
     acoustic,
-    fingerprint: isPackage(model) ? model.fingerprint : fingerprintOf(model),
+    fingerprint: recognizer.fingerprint ?? descriptionOf(recognizer),
     modes,
+    calibration: options.calibration ?? model.calibration,
     maxStreams: options.maxStreams ?? 64,
     detectors: createSilenceDetectors(spec.sampleRateHz, stepSec(spec), vad),
     now: options.now,
@@ -95,8 +96,8 @@ export async function openBufferedSet(
 
 const isPackage = (model: SpeechModel): model is ModelPackage => "graphs" in model;
 
-/** What streams of a loaded model are saved for: its description and its vocabulary, because its weights are not at hand. */
-function fingerprintOf({ name, spec, tokenizer }: Recognizer): string {
+/** What streams of other tools' graphs are saved for: description and vocabulary, because the weights are not at hand. */
+function descriptionOf({ name, spec, tokenizer }: Recognizer): string {
   const text = JSON.stringify({ name, spec, pieces: tokenizer.pieces });
   return bytesToHex(sha256(textEncoder.encode(text)));
 }

@@ -6,6 +6,7 @@ import type { FeatureExtractor } from "../features/extractor.ts";
 import type { AcousticModel, Encoded } from "../recognition/acoustic.ts";
 import { createHeadDecoder, defaultHead, type Head, type HeadDecoder } from "../recognition/head-decoder.ts";
 import type { Tokenizer } from "../tokenizer/tokenizer.ts";
+import { type Calibration, headCalibration } from "../transcript/calibration.ts";
 import { type AudioIntake, createAudioIntake } from "./audio-intake.ts";
 import {
   type BatchReport,
@@ -32,6 +33,8 @@ export interface StreamParts {
   readonly extractor: FeatureExtractor;
   readonly encoder: StreamEncoder;
   readonly networks: AcousticModel["networks"];
+  /** Makes probabilities of confidences, of the checkpoint's own method. */
+  readonly calibration?: Calibration;
   /** Detectors of silence other than the decoder itself. */
   readonly detectors: SilenceDetectors;
   /** Seconds, for the order of work and for measurements only. */
@@ -141,7 +144,9 @@ export function createStreamSet(parts: StreamParts, rules: BatchRules = DEFAULT_
     const saved = blob && parseStreamState(blob, parts.fingerprint, spec);
     const chosen = saved ? saved.options : options;
     const head = chosen.head ?? defaultHead(spec);
-    const decoder = decoderFor(head, { ...spec.decoding.confidence, ...chosen.confidence });
+    const confidence = { ...spec.decoding.confidence, ...chosen.confidence };
+    const decoder = decoderFor(head, confidence);
+    const calibration = headCalibration(parts.calibration, head, confidence);
     const modes = lanesOf(spec, chosen);
     const rule = chosen.endpoint?.silence;
     const isHeard = rule === "vad" || rule === "energy";
@@ -160,7 +165,14 @@ export function createStreamSet(parts: StreamParts, rules: BatchRules = DEFAULT_
       throw error;
     }
     const utterances = createUtterances(
-      { spec, tokenizer: parts.tokenizer, head, hypothesis: hypothesisOf(lanes[0]), rules: chosen.endpoint ?? {} },
+      {
+        spec,
+        tokenizer: parts.tokenizer,
+        head,
+        hypothesis: hypothesisOf(lanes[0]),
+        rules: chosen.endpoint ?? {},
+        calibration,
+      },
       saved?.utterances,
     );
     const stream: Stream = {

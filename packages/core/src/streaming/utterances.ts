@@ -5,6 +5,7 @@ import type { OpenHypothesis } from "../decoding/open-hypothesis.ts";
 import type { Head } from "../recognition/head-decoder.ts";
 import type { Tokenizer } from "../tokenizer/tokenizer.ts";
 import { buildTranscript } from "../transcript/build.ts";
+import type { HeadCalibration } from "../transcript/calibration.ts";
 import { eventName, separateEvents, textRules } from "../transcript/text.ts";
 import type { TimedText } from "../transcript/transcript.ts";
 import type { EndpointRules, FinalEvent, InterimEvent } from "./stream.ts";
@@ -53,6 +54,8 @@ export interface UtteranceParts {
   readonly head: Head;
   readonly hypothesis: OpenHypothesis;
   readonly rules: EndpointRules;
+  /** Makes probabilities of confidences. */
+  readonly calibration?: HeadCalibration;
 }
 
 /** Follows one hypothesis, from its beginning or from where it was saved. */
@@ -78,7 +81,13 @@ export function createUtterances(parts: UtteranceParts, saved?: SavedUtterances)
     return Math.max(from, place);
   };
   const transcript = (tokens: Hypothesis) =>
-    buildTranscript(tokens, tokenizer, { spec, head, timestamps: "steps", durationSec: 0 });
+    buildTranscript(tokens, tokenizer, {
+      spec,
+      head,
+      timestamps: "steps",
+      durationSec: 0,
+      calibration: parts.calibration,
+    });
   /** Tokens that are events stand beside the text, not in it: a stream's text is what was said. */
   const transcriptOf = (tokens: Hypothesis) => {
     const { speech, events } = separateEvents(tokens, spec.decoding, textual);
