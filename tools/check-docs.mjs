@@ -3,7 +3,9 @@ import { join, relative, resolve } from "node:path";
 import ts from "typescript";
 
 const root = resolve(import.meta.dirname, "..");
-const entries = ["core", "node", "web", "cli"].map((name) => join(root, "packages", name, "src", "index.ts"));
+const entries = ["core", "node", "web", "streams", "spl", "cli"].map((name) =>
+  join(root, "packages", name, "src", "index.ts"),
+);
 const config = ts.readConfigFile(join(root, "tsconfig.base.json"), ts.sys.readFile).config;
 const { options } = ts.parseJsonConfigFileContent({ ...config, files: entries }, ts.sys, root);
 const program = ts.createProgram(entries, { ...options, noEmit: true, composite: false });

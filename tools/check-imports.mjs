@@ -6,8 +6,13 @@ import { dirname, join, relative, resolve } from "node:path";
 const PACKAGES = {
   core: { packages: [], external: ["yaml", "@noble/hashes"] },
   node: { packages: ["@nemo-stt/core"], external: null },
+  spl: { packages: [], external: ["chevrotain"] },
   web: { packages: ["@nemo-stt/core"], external: ["onnxruntime-web"] },
-  cli: { packages: ["@nemo-stt/core", "@nemo-stt/node"], external: null },
+  streams: {
+    packages: ["@nemo-stt/core", "@nemo-stt/node"],
+    external: ["@hono/node-server", "hono", "prom-client"],
+  },
+  cli: { packages: ["@nemo-stt/core", "@nemo-stt/node", "@nemo-stt/streams"], external: null },
 };
 
 /** Folders of the core from the bottom up: a folder may import from its own row's predecessors only. */

@@ -1,7 +1,8 @@
 // Writes docs/work-plan.md: the original plan, phase by phase, as commands with the output that they really have.
-//   npm run build && node tools/make-work-plan.mjs
+//   npm run build && [NEMO_PYTHON=FOLDER] node tools/make-work-plan.mjs
 // With the maintainers' reference folder beside the project the recordings are real speech from there; without it the
-// project's own stand in, and what needs the others is left out.
+// project's own stand in, and what needs the others is left out. NEMO_PYTHON names the folder of a `python` that has NeMo,
+// which then saves the plan's checkpoint itself; without it a checkpoint of ours stands in.
 import { spawnSync } from "node:child_process";
 import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
@@ -9,6 +10,7 @@ import { join } from "node:path";
 const root = join(import.meta.dirname, "..");
 const work = "out/work-plan";
 const hasShared = existsSync(join(root, "../shared/audio/manifest.json"));
+const nemoPython = hasShared ? process.env.NEMO_PYTHON : undefined;
 const bundled = "packages/node/models/nemo-stt-en-tiny.nemo";
 const plans = `${work}/stt_en_conformer_ctc_small.nemo`;
 const raw = hasShared ? "../shared/audio/misc/librispeech-1995-1837-0001.raw" : `${work}/morning-rms.raw`;
@@ -22,7 +24,12 @@ mkdirSync(join(root, work), { recursive: true });
 /** Runs a command line in the project's folder; the text of both outputs as a terminal shows them. */
 function output(command, status = 0) {
   const environment = { ...process.env, NEMO_STT_CACHE: join(root, work, "cache"), npm_config_loglevel: "silent" };
-  const ran = spawnSync("bash", ["-c", `exec 2>&1; ${command}`], { cwd: root, env: environment, encoding: "utf8" });
+  if (nemoPython) environment.PATH = `${nemoPython}:${process.env.PATH}`;
+  const ran = spawnSync("bash", ["-c", `set -o pipefail; exec 2>&1; ${command}`], {
+    cwd: root,
+    env: environment,
+    encoding: "utf8",
+  });
   if (ran.status !== status)
     throw new Error(`${command}: expected status ${status}, got ${ran.status}:\n${ran.stdout}`);
   return ran.stdout.replaceAll(`${root}/`, "").trimEnd();
@@ -47,13 +54,16 @@ const table = (head, rows) =>
   [head, head.map(() => "---"), ...rows].map((cells) => `| ${cells.join(" | ")} |`).join("\n");
 
 function exportPhase() {
+  const makeCheckpoint = nemoPython
+    ? `python ../shared/tools/make_nemo.py conformer-ctc-small ${plans} --text ../shared/text/librispeech-train-clean-100.txt 2> ${work}/nemo.log | tail -1`
+    : `node bench/make-checkpoint.mjs conformer-ctc-small ${plans}`;
   const conformer = `${work}/conformer`;
   return `## Phase 1: a NeMo model as ONNX
 
-The plan's model is \`stt_en_conformer_ctc_small\` (\`nemo-stt pull nvidia/stt_en_conformer_ctc_small\`). So that this page can be made without a download, its place is taken by a checkpoint of the same architecture, geometry and form with random weights and characters for word pieces: names, shapes and sizes are those of the model, its texts are not. No Python environment is needed, so there is none to repair.
+The plan's model is \`stt_en_conformer_ctc_small\` (\`nemo-stt pull nvidia/stt_en_conformer_ctc_small\`). So that this page can be made without a download, its place is taken by a checkpoint of the same architecture and geometry with random weights, ${nemoPython ? "saved by NeMo itself" : "of NeMo's form, with characters for word pieces"}: names, shapes and sizes are those of the model, its texts are not. ${nemoPython ? "That is the only line that Python has a part in: the export" : "The export"} needs no Python environment, so there is none to repair.
 
 ${shown(
-  [`node bench/make-checkpoint.mjs conformer-ctc-small ${plans}`],
+  [makeCheckpoint],
   [`npx nemo-stt inspect ${plans}`],
   [`npx nemo-stt export ${plans} ${conformer}/conformer_ctc.onnx --verbose`],
 )}

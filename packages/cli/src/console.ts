@@ -6,6 +6,8 @@ export interface Console {
   err(text: string): void;
   /** A progress bar on standard error; shown only where that is a terminal. */
   progress(label: string, total: number): Progress;
+  /** The standard streams that are terminals, for what is drawn and drawn again. */
+  readonly terminals?: { readonly out?: OutputStream; readonly err?: OutputStream };
 }
 
 /** A progress bar that is being shown, or stands for one. */
@@ -20,6 +22,7 @@ export interface OutputStream {
   write(text: string): unknown;
   readonly isTTY?: boolean;
   readonly columns?: number;
+  readonly rows?: number;
 }
 
 /** The console of a process. */
@@ -31,7 +34,12 @@ export function processConsole(stdout: OutputStream = process.stdout, stderr: Ou
     stream.write(`${text}\n`);
     bar?.draw();
   };
+  const isDrawable = process.env.TERM !== "dumb";
   return {
+    terminals: {
+      ...(isDrawable && stdout.isTTY ? { out: stdout } : {}),
+      ...(isDrawable && stderr.isTTY ? { err: stderr } : {}),
+    },
     out: (text) => write(stdout, text),
     err: (text) => write(stderr, text),
     progress(label, total) {

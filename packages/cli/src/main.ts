@@ -1,11 +1,15 @@
 import { Command, CommanderError } from "commander";
+import { registerCapacity } from "./commands/capacity.ts";
 import { registerCompletion } from "./commands/completion.ts";
 import { registerDump } from "./commands/dump.ts";
 import { registerEval } from "./commands/eval.ts";
 import { registerExport } from "./commands/export.ts";
+import { registerGateway } from "./commands/gateway.ts";
 import { registerInspect } from "./commands/inspect.ts";
 import { registerModels } from "./commands/models.ts";
 import { registerPull } from "./commands/pull.ts";
+import { registerReplay } from "./commands/replay.ts";
+import { registerStream } from "./commands/stream.ts";
 import { registerTranscribe } from "./commands/transcribe.ts";
 import { registerTry } from "./commands/try.ts";
 import { registerVad } from "./commands/vad.ts";
@@ -35,6 +39,7 @@ Exit status:
   69   the model is not supported, or a download failed
   70   the runtime failed, or an internal error
   73   a file cannot be written
+  75   no room for a further stream
   130  interrupted
 
 Results go to standard output, everything else to standard error.`;
@@ -53,6 +58,8 @@ export function createProgram(console: Console): Command {
     .addHelpText("after", HELP);
   const registrations = [
     registerTranscribe,
+    registerStream,
+    registerCapacity,
     registerInspect,
     registerExport,
     registerEval,
@@ -62,6 +69,8 @@ export function createProgram(console: Console): Command {
     registerVad,
     registerModels,
     registerPull,
+    registerGateway,
+    registerReplay,
     registerCompletion,
   ];
   for (const register of registrations) register(program, console);

@@ -1,4 +1,4 @@
-import type { Head, Precision } from "@nemo-stt/core";
+import type { Head, Precision, SampleEncoding } from "@nemo-stt/core";
 import { InvalidArgumentError, Option } from "commander";
 
 /** What `--model` takes, for help texts. */
@@ -11,6 +11,47 @@ export type Quantize = "int8" | "fp16";
 export interface DecodingFlags {
   readonly head?: Head;
   readonly attContext?: number[];
+}
+
+/** What samples without a header are. */
+export interface RawFlags {
+  readonly rawEncoding?: SampleEncoding;
+  readonly rawRate?: number;
+  readonly rawChannels?: number;
+}
+
+const RAW_ENCODINGS = Object.keys({
+  s16le: true,
+  s16be: true,
+  s8: true,
+  u8: true,
+  s24le: true,
+  s24be: true,
+  s32le: true,
+  s32be: true,
+  f32le: true,
+  f32be: true,
+  f64le: true,
+  f64be: true,
+  ulaw: true,
+  alaw: true,
+} satisfies Record<SampleEncoding, true>);
+
+/** `--raw-encoding`, `--raw-rate`, `--raw-channels`. */
+export const rawOptions = (): readonly Option[] => [
+  new Option("--raw-encoding <encoding>", "samples without a header: what they are").choices(RAW_ENCODINGS),
+  new Option("--raw-rate <hz>", "samples without a header: their rate").argParser(wholeNumber(1)),
+  new Option("--raw-channels <n>", "samples without a header: how many channels take turns").argParser(wholeNumber(1)),
+];
+
+/** What the raw options say, where one of them was given. */
+export function rawFormatOf({ rawEncoding, rawRate, rawChannels }: RawFlags) {
+  const raw = {
+    ...(rawEncoding ? { encoding: rawEncoding } : {}),
+    ...(rawRate ? { sampleRateHz: rawRate } : {}),
+    ...(rawChannels ? { numChannels: rawChannels } : {}),
+  };
+  return Object.keys(raw).length > 0 ? raw : undefined;
 }
 
 /** `--head`: which head of a hybrid decodes. */

@@ -1,6 +1,6 @@
 import { copyFileSync, existsSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { BUNDLED_MODELS } from "@nemo-stt/node";
+import { BUNDLED_MODELS, openFileSource, readOnnxMetadata } from "@nemo-stt/node";
 import { beforeAll, describe, expect, test } from "vitest";
 import { examples, garden, lines, morning, run, scratch } from "./harness.ts";
 
@@ -64,6 +64,43 @@ describe("export: layouts", () => {
     expect(readdirSync(folder).sort()).toEqual([...names].sort());
     expect(await textFrom(folder)).toBe(text);
     expect(await textFrom(join(folder, names[0]), "--head", "ctc")).toBe(ctcText);
+  });
+
+  test("--layout sherpa --att-context L,R: also the graphs that sherpa-onnx streams from", async () => {
+    const folder = out("sherpa-streaming");
+    const options = ["--layout", "sherpa", "--att-context", "70,6", "--json"];
+    const { files } = JSON.parse((await run("export", checkpoint, folder, ...options)).out);
+    expect(files.map(({ name }: { name: string }) => name)).toEqual(
+      expect.arrayContaining(["encoder.onnx", "streaming-model.onnx", "streaming-encoder.onnx", "decoder.onnx"]),
+    );
+    expect(readdirSync(folder)).toHaveLength(files.length);
+    const source = await openFileSource(join(folder, "streaming-encoder.onnx"));
+    expect(await readOnnxMetadata(source)).toMatchObject({
+      window_size: "65",
+      chunk_shift: "56",
+      cache_last_channel_dim1: "12",
+      cache_last_channel_dim2: "70",
+      cache_last_channel_dim3: "176",
+      cache_last_time_dim1: "12",
+      cache_last_time_dim2: "176",
+      cache_last_time_dim3: "8",
+      subsampling_factor: "8",
+      vocab_size: "128",
+      pred_rnn_layers: "1",
+      pred_hidden: "256",
+      normalize_type: "",
+    });
+    await source.close();
+    expect(await textFrom(folder)).not.toBe("");
+    const named = await run("transcribe", morning, "--model", join(folder, "streaming-encoder.onnx"));
+    expect(named.err).toContain("got a streaming export");
+  });
+
+  test("--layout sherpa with a context that no chunk contains: the offline graphs alone", async () => {
+    const folder = out("sherpa-unlimited");
+    await run("export", checkpoint, folder, "--layout", "sherpa", "--att-context", "-1,-1");
+    expect(readdirSync(folder)).toContain("encoder.onnx");
+    expect(readdirSync(folder)).not.toContain("streaming-encoder.onnx");
   });
 
   test("a head that the exported graph does not have", async () => {
@@ -184,6 +221,13 @@ describe("export: what goes wrong", () => {
     expect(err).toBe(`nemo-stt: ${message}\n`);
     expect(status).toBe(64);
     expect(existsSync(out("wrong"))).toBe(false);
+  });
+
+  test.each(["nemo", "sherpa"])("layout %s: a context that the model was not trained with", async (layout) => {
+    const options = ["--layout", layout, "--att-context", "70,99"];
+    const { status, err } = await run("export", checkpoint, out("wrong"), ...options);
+    expect(err).toMatch(/^nemo-stt: attention context \[70,99\]: expected one of \[.*\(MODEL_UNSUPPORTED\)\n$/);
+    expect([status, existsSync(join(out("wrong"), "tokens.txt"))]).toEqual([69, false]);
   });
 
   test("what an interrupted export left is not in the way", async () => {

@@ -5,6 +5,7 @@ export * from "./audio/inspect.ts";
 export * from "./audio/pcm.ts";
 export * from "./audio/resample.ts";
 export * from "./audio/wav.ts";
+export * from "./audio/wav-stream.ts";
 export * from "./audio/wav-writer.ts";
 export * from "./bytes.ts";
 export * from "./checkpoint/checkpoint.ts";
@@ -12,6 +13,7 @@ export * from "./checkpoint/gzip.ts";
 export * from "./checkpoint/nemo.ts";
 export * from "./checkpoint/safetensors.ts";
 export * from "./config/catalogue.ts";
+export * from "./config/contexts.ts";
 export * from "./config/describe.ts";
 export * from "./config/geometry.ts";
 export * from "./config/refusals.ts";
@@ -26,7 +28,7 @@ export * from "./export/manifest.ts";
 export * from "./features/checkpoint-tensors.ts";
 export * from "./features/extractor.ts";
 export * from "./features/stream.ts";
-export type { Attribute, Dim, Graph, GraphNode, Initializer, Port } from "./onnx/graph.ts";
+export type { Attribute, Branch, Dim, Graph, GraphNode, Initializer, Port } from "./onnx/graph.ts";
 export * from "./onnx/write.ts";
 export * from "./recognition/acoustic.ts";
 export * from "./recognition/batching.ts";
@@ -43,14 +45,25 @@ export * from "./recognition/verify.ts";
 export { type Check, type Reference, referenceRecordings } from "./recognition/verify-checks.ts";
 export * from "./runtime.ts";
 export * from "./sources.ts";
+export { checkSamples } from "./streaming/audio-intake.ts";
 export * from "./streaming/batch.ts";
 export * from "./streaming/buffered-modes.ts";
 export * from "./streaming/local-engine.ts";
+export { lanesOf } from "./streaming/modes.ts";
 export * from "./streaming/open-engine.ts";
 export * from "./streaming/open-speech-engine.ts";
+export { savedStreamOptions } from "./streaming/saved-stream.ts";
 export * from "./streaming/silence.ts";
+export * from "./streaming/step-costs.ts";
 export * from "./streaming/stream.ts";
 export * from "./streaming/stream-set.ts";
+export {
+  dumpStream,
+  type StreamedRecording,
+  type StreamedStages,
+  streamRecordings,
+} from "./streaming/streamed-stages.ts";
+export { hasStreams, verifyStreams } from "./streaming/verify-streams.ts";
 export * from "./streaming/voice/open.ts";
 export type { SavedVoice, VoiceSource, VoiceStream } from "./streaming/voice/voice.ts";
 export * from "./tensor.ts";

@@ -1,3 +1,4 @@
+export * from "./audio/live.ts";
 export * from "./audio/model-input.ts";
 export * from "./audio/open-audio.ts";
 export type { RawFormat } from "./audio/raw.ts";
@@ -10,4 +11,8 @@ export * from "./model.ts";
 export * from "./onnx-metadata.ts";
 export { type NodeRuntimeOptions, nodeRuntime } from "./runtime.ts";
 export * from "./spill.ts";
+export { type Engine, type EngineClock, type OpenEngineOptions, openEngine } from "./streaming/open-engine.ts";
+export type { EngineStream } from "./streaming/remote-stream.ts";
+export type { ModeStatistics, Percentiles } from "./streaming/statistics.ts";
+export type { EngineStatistics } from "./streaming/threaded-engine.ts";
 export { type WorkerRuntime, type WorkerRuntimeOptions, workerRuntime } from "./workers/worker-runtime.ts";

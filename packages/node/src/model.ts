@@ -155,7 +155,7 @@ async function removeIncomplete(folder: string): Promise<void> {
 }
 
 /** Counts up whenever the same checkpoint would be exported differently, so that old cache entries are not used. */
-const EXPORT_VERSION = 4;
+const EXPORT_VERSION = 7;
 
 /**
  * Opens a checkpoint (a `.nemo`, or the folder of an extracted one) for as long as `use` runs.

@@ -47,7 +47,8 @@ export async function readRecording(path: string, sampleRateHz: number, options:
   }
 }
 
-function channelChoice(audio: Audio, choice: ReadOptions["channels"] = "mix"): "mix" | "split" | number {
+/** The channel that was asked for as `toModelInput` counts them. @throws SpeechError where there is none */
+export function channelChoice(audio: Audio, choice: ReadOptions["channels"] = "mix"): "mix" | "split" | number {
   if (typeof choice !== "number") return choice;
   if (choice <= audio.numChannels) return choice - 1;
   throw new SpeechError(

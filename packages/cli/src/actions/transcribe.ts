@@ -11,7 +11,7 @@ import { EXTENSIONS, type TranscribeFlags } from "../commands/transcribe.ts";
 import type { Console } from "../console.ts";
 import { throwIfFailed, UsageError } from "../failures.ts";
 import { errorText, longFormNote, printable } from "../messages.ts";
-import { precisionOf } from "../options.ts";
+import { precisionOf, rawFormatOf } from "../options.ts";
 import { isDone, type Output, outputFiles, writeWhole } from "./output-files.ts";
 import { loadParallel, type ParallelRecognizer } from "./parallel.ts";
 import { listRecordings, type NamedRecording, type ReadOptions, type Recording, readRecording } from "./recordings.ts";
@@ -166,13 +166,9 @@ async function* recognise(
   }
 }
 
-function readOptions({ channels, rawEncoding, rawRate, rawChannels }: TranscribeFlags): ReadOptions {
-  const raw = {
-    ...(rawEncoding ? { encoding: rawEncoding } : {}),
-    ...(rawRate ? { sampleRateHz: rawRate } : {}),
-    ...(rawChannels ? { numChannels: rawChannels } : {}),
-  };
-  return { channels, ...(Object.keys(raw).length > 0 ? { raw } : {}) };
+function readOptions({ channels, ...flags }: TranscribeFlags): ReadOptions {
+  const raw = rawFormatOf(flags);
+  return { channels, ...(raw ? { raw } : {}) };
 }
 
 async function writeAnswer(

@@ -2,21 +2,27 @@ import { existsSync } from "node:fs";
 import { readdir, readFile } from "node:fs/promises";
 import { basename, dirname, join, resolve } from "node:path";
 import {
+  type AcousticModel,
   type Check,
+  hasStreams,
   isSpeechError,
+  type ModelPackage,
   openAcousticModel,
   openSafetensors,
+  openStreamSet,
   type Reference,
   referenceRecordings,
   SpeechError,
   type Tensor,
   verifyModel,
+  verifyStreams,
 } from "@nemo-stt/core";
 import { BUNDLED_MODELS, nodeRuntime, openFileSource, openModel } from "@nemo-stt/node";
 import type { VerifyFlags } from "../commands/verify.ts";
 import type { Console } from "../console.ts";
 import { Failed } from "../failures.ts";
 import { errorText } from "../messages.ts";
+import { now } from "./clock.ts";
 import { notFound, readWaveform } from "./recordings.ts";
 
 /** A model and what was computed from it. */
@@ -85,7 +91,7 @@ async function verifyFixture(fixture: Fixture, flags: VerifyFlags, console: Cons
   const acoustic = await openAcousticModel(model, nodeRuntime());
   const checks: Check[] = [];
   try {
-    for await (const check of verifyModel(model, acoustic, reference)) {
+    for await (const check of checksOf(model, acoustic, reference)) {
       checks.push(check);
       if (flags.json) console.out(JSON.stringify({ fixture: basename(fixture.reference), ...check }));
     }
@@ -100,6 +106,18 @@ async function verifyFixture(fixture: Fixture, flags: VerifyFlags, console: Cons
   }
   if (!flags.json) console.out(report(basename(fixture.reference), checks));
   return checks.filter((check) => !check.isOk).length;
+}
+
+/** Every stage, and every step of the streams that the reference has. */
+async function* checksOf(model: ModelPackage, acoustic: AcousticModel, reference: Reference): AsyncGenerator<Check> {
+  yield* verifyModel(model, acoustic, reference);
+  if (!hasStreams(reference)) return;
+  const opened = await openStreamSet(model, nodeRuntime(), { now });
+  try {
+    yield* verifyStreams(model, acoustic, opened, reference);
+  } finally {
+    await opened.release();
+  }
 }
 
 async function readReference(

@@ -31,7 +31,7 @@ export function registerExport(program: Command, console: Console): void {
         .choices(["nemo-stt", "nemo", "sherpa"])
         .default("nemo-stt"),
     )
-    .addOption(contextOption("attention context fixed in the graph (layouts nemo and sherpa)"))
+    .addOption(contextOption("attention context fixed in the graph; for sherpa also its streaming graphs"))
     .option("--json", "files with sizes, inputs and outputs as JSON")
     .option("--verbose", "list inputs and outputs of every graph")
     .addHelpText(

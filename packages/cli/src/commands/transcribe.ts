@@ -1,4 +1,4 @@
-import type { SampleEncoding, TranscriptFormat } from "@nemo-stt/core";
+import type { TranscriptFormat } from "@nemo-stt/core";
 import { type Command, Option } from "commander";
 import type { Console } from "../console.ts";
 import {
@@ -9,11 +9,13 @@ import {
   parseChannels,
   type Quantize,
   quantizeOption,
+  type RawFlags,
+  rawOptions,
   wholeNumber,
 } from "../options.ts";
 
 /** The options of `nemo-stt transcribe`. */
-export interface TranscribeFlags extends DecodingFlags {
+export interface TranscribeFlags extends DecodingFlags, RawFlags {
   readonly model?: string;
   readonly timestamps: "steps" | "nemo";
   readonly format: TranscriptFormat;
@@ -24,9 +26,6 @@ export interface TranscribeFlags extends DecodingFlags {
   readonly threads: number;
   readonly quantize?: Quantize;
   readonly calibration?: string;
-  readonly rawEncoding?: SampleEncoding;
-  readonly rawRate?: number;
-  readonly rawChannels?: number;
   readonly verbose?: boolean;
 }
 
@@ -40,25 +39,9 @@ export const EXTENSIONS: Readonly<Record<TranscriptFormat, string>> = {
   tsv: "tsv",
 };
 
-const RAW_ENCODINGS = Object.keys({
-  s16le: true,
-  s16be: true,
-  s8: true,
-  u8: true,
-  s24le: true,
-  s24be: true,
-  s32le: true,
-  s32be: true,
-  f32le: true,
-  f32be: true,
-  f64le: true,
-  f64be: true,
-  ulaw: true,
-  alaw: true,
-} satisfies Record<SampleEncoding, true>);
-
 /** `nemo-stt transcribe FILES…`. */
 export function registerTranscribe(program: Command, console: Console): void {
+  const [rawEncoding, rawRate, rawChannels] = rawOptions();
   program
     .command("transcribe")
     .description("Write down what is said in recordings: text, times and confidence.")
@@ -84,11 +67,9 @@ export function registerTranscribe(program: Command, console: Console): void {
     .option("--threads <n>", "threads inside one operator", wholeNumber(1), 1)
     .addOption(quantizeOption("run a .nemo with smaller weights"))
     .option("--calibration <file>", "make probabilities of confidences by a file that `eval --calibrate` wrote")
-    .addOption(
-      new Option("--raw-encoding <encoding>", "samples without a header: what they are").choices(RAW_ENCODINGS),
-    )
-    .option("--raw-rate <hz>", "samples without a header: their rate", wholeNumber(1))
-    .option("--raw-channels <n>", "samples without a header: how many channels take turns", wholeNumber(1))
+    .addOption(rawEncoding)
+    .addOption(rawRate)
+    .addOption(rawChannels)
     .option("--verbose", "say what is loaded, and the time it took")
     .addHelpText(
       "after",

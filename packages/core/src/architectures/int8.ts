@@ -1,5 +1,5 @@
-import type { Value } from "../onnx/graph.ts";
-import { add, mul, squeeze } from "../onnx/ops.ts";
+import type { GraphBuilder, Value } from "../onnx/graph.ts";
+import { add, mul, sizeOf, squeeze } from "../onnx/ops.ts";
 import { derived, type Net, weight } from "./net.ts";
 
 /**
@@ -52,16 +52,20 @@ function quantizeRows(net: Net, x: Value): { rows: Value; zero: Value; scale: Va
   const { g } = net;
   const peak = g.op("ReduceMax", [g.op("Abs", [x])], { axes: [1], keepdims: 1 });
   const scale = g.op("Max", [mul(g, peak, g.number(1 / 127)), g.number(1e-12)]);
-  const zeroOf = (name: string, dims: readonly number[]) =>
-    g.initializer({ name, type: "uint8", dims, bytes: () => Uint8Array.of(ACTIVATION_ZERO) });
-  const scales = squeeze(g, scale, [1]);
-  const zeros = g.op("Expand", [zeroOf("const/uint8/[128]", [1]), g.op("Shape", [scales])]);
   // One scale a row: QuantizeLinear's "axis" is meant for channels, but any axis has its own scales.
-  const rows = g.op("QuantizeLinear", [x, scales, zeros], { axis: 0 });
-  const result = { rows, zero: zeroOf("const/uint8/128", []), scale };
+  const rows = g.op("QuantizeLinear", [x, squeeze(g, scale, [1]), net.rowZeros ?? rowZeros(g, x)], { axis: 0 });
+  const result = { rows, zero: zeroPoint(g, "128", []), scale };
   net.quantized.set(x, result);
   return result;
 }
+
+/** The zero point of each of the rows `[row, size]`, uint8 `[row]`. */
+export function rowZeros(g: GraphBuilder, rows: Value): Value {
+  return g.op("Expand", [zeroPoint(g, "[128]", [1]), sizeOf(g, rows, 0)]);
+}
+
+const zeroPoint = (g: GraphBuilder, name: string, dims: readonly number[]): Value =>
+  g.initializer({ name: `const/uint8/${name}`, type: "uint8", dims, bytes: () => Uint8Array.of(ACTIVATION_ZERO) });
 
 /** Reads and quantises a weight at most once while its two constants are written one after the other. */
 function quantizeOnce(read: () => Promise<Float32Array>, numOut: number, numIn: number) {

@@ -29,6 +29,8 @@ export interface Net {
   readonly precision: Precision;
   /** Rows that were quantised already, by the value they came from: products of one input share the work. */
   readonly quantized: Map<Value, { readonly rows: Value; readonly zero: Value; readonly scale: Value }>;
+  /** The zero point of every row, uint8 `[row]`, where all products have the same number of rows. */
+  readonly rowZeros?: Value;
 }
 
 /** A fresh `Net` around a graph. */

@@ -10,6 +10,15 @@ export interface WavFormat {
   readonly frameBytes: number;
 }
 
+/** Files have a handful of chunks; more are an attack on our patience. */
+export const MAX_CHUNKS = 1000;
+/** What of a format chunk is of interest. */
+export const MAX_FORMAT_BYTES = 64;
+/** `ds64`: three sizes of eight bytes. */
+export const DS64_BYTES = 24;
+/** From here on a size is what writers put that do not know it: `0xffffffff`, or the largest they dare. */
+export const UNKNOWN_SIZE = 0x7ffff000;
+
 /** More than any array of microphones; a limit on what a hostile header makes us allocate. */
 const MAX_CHANNELS = 256;
 

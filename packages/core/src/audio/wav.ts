@@ -1,7 +1,14 @@
 import type { ByteSource } from "../bytes.ts";
 import { SpeechError } from "../errors.ts";
 import { decodeSamples, type SampleEncoding } from "./pcm.ts";
-import { parseWavFormat, type WavFormat } from "./wav-format.ts";
+import {
+  DS64_BYTES,
+  MAX_CHUNKS,
+  MAX_FORMAT_BYTES,
+  parseWavFormat,
+  UNKNOWN_SIZE,
+  type WavFormat,
+} from "./wav-format.ts";
 
 /** An opened WAV file. Nothing of its samples is held. */
 export interface WavReader {
@@ -18,15 +25,6 @@ export interface WavReader {
    */
   read(startSample: number, endSample: number): Promise<Float32Array[]>;
 }
-
-/** Files have a handful of chunks; more are an attack on our patience. */
-const MAX_CHUNKS = 1000;
-/** What of a format chunk is of interest. */
-const MAX_FORMAT_BYTES = 64;
-/** `ds64`: three sizes of eight bytes. */
-const DS64_BYTES = 24;
-/** From here on a size is what writers put that do not know it: `0xffffffff`, or the largest they dare. */
-const UNKNOWN_SIZE = 0x7ffff000;
 
 /**
  * Opens a WAV file: RIFF, RIFX, RF64 and BW64 with PCM of 8 to 32 bits, floats, µ-law and A-law, extensible or not. Files

@@ -1,11 +1,13 @@
 import { ctcHead, encoderProjection, jointOutput, lstmSequence, predictionProjection } from "../architectures/heads.ts";
 import { createNet, type Precision, type Weights } from "../architectures/net.ts";
+import { checkContext } from "../config/contexts.ts";
 import { stepSamples } from "../config/geometry.ts";
 import type { ModelSpec, TransducerSpec } from "../config/spec.ts";
 import { SpeechError } from "../errors.ts";
 import { type Graph, GraphBuilder, type Value } from "../onnx/graph.ts";
 import { reshape, sizeOf, transpose, unsqueeze } from "../onnx/ops.ts";
 import { addEncoder, outputSize, takesContext } from "./graphs.ts";
+import { fixedMode, sherpaStreamingGraphs } from "./sherpa-streaming.ts";
 import { storedSpecMetadata } from "./stored-spec.ts";
 
 /** Folder layouts that other runtimes read. */
@@ -25,7 +27,8 @@ export interface ForeignOptions {
  *
  * `nemo`: what NeMo's own `model.export("stem.onnx")` writes (nemo.md §4.8 of our notes; `Exportable`, asr_model.py).
  * `sherpa`: what sherpa-onnx loads offline: `model.onnx` for CTC, `encoder.onnx`, `decoder.onnx`, `joiner.onnx` for
- * transducers, with its metadata in the first.
+ * transducers, with its metadata in the first; with an attention context that can be streamed also
+ * `streaming-model.onnx` and `streaming-encoder.onnx`, which it streams from (`sherpaStreamingGraphs`).
  */
 export function foreignGraphs(
   layout: ForeignLayout,
@@ -46,6 +49,7 @@ export function foreignGraphs(
       `${spec.className}: expected an LSTM prediction network for layout ${layout}, got a stateless one. Export it in our own layout.`,
     );
   }
+  if (options.attContext) checkContext(spec, options.attContext);
   if (layout === "sherpa") checkSherpa(spec);
   const graphs = new Map<string, Graph>();
   const { stem } = options;
@@ -63,6 +67,13 @@ export function foreignGraphs(
     } else {
       graphs.set("decoder.onnx", decoderGraph(transducer, weights));
       graphs.set("joiner.onnx", joinerGraph(spec, transducer, weights));
+    }
+  }
+  const mode = layout === "sherpa" && options.attContext ? fixedMode(spec, options.attContext) : undefined;
+  if (mode) {
+    for (const [name, graph] of sherpaStreamingGraphs(spec, weights, options.precision, mode)) {
+      graph.metadata(sherpaMetadata(spec));
+      graphs.set(name, graph.finish());
     }
   }
   return graphs;

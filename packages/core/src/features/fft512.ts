@@ -1,4 +1,5 @@
 import type { PowerSpectrum } from "./fft.ts";
+import { createTransform512, type Tables512, type Transform512 } from "./fft512-simd.ts";
 import { windowSupport } from "./window.ts";
 
 // NeMo computes its features in float32, and the rounding of the Fourier transform is by far their largest error: in the
@@ -12,11 +13,46 @@ const SQRT_HALF = 0.7071068286895752;
 
 /**
  * The power spectrum of real frames of 512 samples in float32 arithmetic, for one window `[512]`: a complex transform of
- * 256 points (radix 4, 8, 8, decimated in time) over pairs of samples, split into the spectrum of the real signal.
+ * 256 points (radix 4, 8, 8, decimated in time) over pairs of samples, split into the spectrum of the real signal. With
+ * WebAssembly's vectors where the platform has them, to the same bits.
  *
- * Not reentrant: scratch memory is shared by the calls.
+ * Not reentrant: scratch memory is shared by all calls.
  */
 export function createSinglePowerSpectrum512(window: Float64Array): PowerSpectrum {
+  sharedTransform ??= { transform: createTransform512(tables512()) };
+  const { transform } = sharedTransform;
+  return transform ? vectorPowerSpectrum512(window, transform) : plainPowerSpectrum512(window);
+}
+
+/** One for all windows and streams: a memory costs address space, of which engines give out little. */
+let sharedTransform: { readonly transform: Transform512 | undefined } | undefined;
+
+/** The factors of the transform. */
+export const tables512 = (): Tables512 => ({
+  innerTwiddles: radix8Twiddles(32, 4),
+  outerTwiddles: radix8Twiddles(HALF, 32),
+  ...splitFactors(),
+  sqrtHalf: SQRT_HALF,
+});
+
+function vectorPowerSpectrum512(window: Float64Array, transform: Transform512): PowerSpectrum {
+  const { inputReal, inputImag, real, imag } = transform;
+  const [first, last] = windowSupport(window);
+  const [from, to] = [first >> 1, (last + 1) >> 1];
+  return (signal, start, power) => {
+    inputReal.fill(0, 0, from);
+    inputImag.fill(0, 0, from);
+    multiplyPairs(signal, start, window, from, to, inputReal, inputImag);
+    inputReal.fill(0, to);
+    inputImag.fill(0, to);
+    transform.run();
+    power.set(transform.power);
+    setEdgePowers(real, imag, power);
+  };
+}
+
+/** The same in plain code, for platforms without WebAssembly's vectors. */
+export function plainPowerSpectrum512(window: Float64Array): PowerSpectrum {
   const [first, last] = windowSupport(window);
   const inputReal = new Float32Array(HALF);
   const inputImag = new Float32Array(HALF);
@@ -24,21 +60,42 @@ export function createSinglePowerSpectrum512(window: Float64Array): PowerSpectru
   const imag = new Float32Array(HALF);
   const otherReal = new Float32Array(HALF);
   const otherImag = new Float32Array(HALF);
-  const innerTwiddles = radix8Twiddles(32, 4);
-  const outerTwiddles = radix8Twiddles(HALF, 32);
-  const { splitReal, splitImag } = splitFactors();
+  const { innerTwiddles, outerTwiddles, splitReal, splitImag } = tables512();
 
   return (signal, start, power) => {
-    // Outside the window's support the input stays zero, and the signal may not be there yet.
-    for (let n = first >> 1; 2 * n < last; n++) {
-      inputReal[n] = signal[start + 2 * n] * window[2 * n];
-      inputImag[n] = signal[start + 2 * n + 1] * window[2 * n + 1];
-    }
+    multiplyPairs(signal, start, window, first >> 1, (last + 1) >> 1, inputReal, inputImag);
     radix4Pass(inputReal, inputImag, otherReal, otherImag);
     radix8Pass(otherReal, otherImag, 8, innerTwiddles, real, imag);
     radix8Pass(real, imag, 1, outerTwiddles, otherReal, otherImag);
     splitPower(otherReal, otherImag, splitReal, splitImag, power);
+    setEdgePowers(otherReal, otherImag, power);
   };
+}
+
+/** Windowed samples in pairs. Outside the window's support the input stays zero, and the signal may not be there yet. */
+function multiplyPairs(
+  signal: Float64Array,
+  start: number,
+  window: Float64Array,
+  from: number,
+  to: number,
+  real: Float32Array,
+  imag: Float32Array,
+): void {
+  for (let n = from; n < to; n++) {
+    real[n] = signal[start + 2 * n] * window[2 * n];
+    imag[n] = signal[start + 2 * n + 1] * window[2 * n + 1];
+  }
+}
+
+/** The powers of the first, the middle and the last bin. */
+function setEdgePowers(zr: Float32Array, zi: Float32Array, power: Float64Array): void {
+  const fround = Math.fround;
+  const first = fround(zr[0] + zi[0]);
+  const last = fround(zr[0] - zi[0]);
+  power[0] = fround(first * first);
+  power[HALF] = fround(last * last);
+  power[HALF / 2] = fround(fround(zr[HALF / 2] * zr[HALF / 2]) + fround(zi[HALF / 2] * zi[HALF / 2]));
 }
 
 /** `W^nk` of a length for `n` in [1, 7], as fourteen numbers for every `k` below `count`. */
@@ -185,7 +242,7 @@ function radix8Pass(
   }
 }
 
-/** Powers of the real signal's bins from the complex transform of its pairs. */
+/** Powers of the real signal's other bins from the complex transform of its pairs. */
 function splitPower(
   zr: Float32Array,
   zi: Float32Array,
@@ -194,11 +251,6 @@ function splitPower(
   power: Float64Array,
 ): void {
   const fround = Math.fround;
-  const first = fround(zr[0] + zi[0]);
-  const last = fround(zr[0] - zi[0]);
-  power[0] = fround(first * first);
-  power[HALF] = fround(last * last);
-  power[HALF / 2] = fround(zr[HALF / 2] * zr[HALF / 2]) + fround(zi[HALF / 2] * zi[HALF / 2]);
   for (let k = 1, m = HALF - 1; k < m; k++, m--) {
     const dr = fround(zr[k] - zr[m]);
     const di = fround(zi[k] + zi[m]);
@@ -208,7 +260,7 @@ function splitPower(
     const ki = fround(pi - zi[m]);
     const mr = fround(zr[k] - pr);
     const mi = fround(pi - zi[k]);
-    power[k] = fround(kr * kr) + fround(ki * ki);
-    power[m] = fround(mr * mr) + fround(mi * mi);
+    power[k] = fround(fround(kr * kr) + fround(ki * ki));
+    power[m] = fround(fround(mr * mr) + fround(mi * mi));
   }
 }

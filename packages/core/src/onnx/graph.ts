@@ -11,7 +11,16 @@ export type Attribute =
   | { readonly kind: "int"; readonly value: number }
   | { readonly kind: "float"; readonly value: number }
   | { readonly kind: "string"; readonly value: string }
-  | { readonly kind: "ints"; readonly value: readonly number[] };
+  | { readonly kind: "ints"; readonly value: readonly number[] }
+  | { readonly kind: "graph"; readonly value: Branch };
+
+/** One of the two ways of an `If`: nodes that also see every value of the graph around them. */
+export interface Branch {
+  readonly name: string;
+  readonly nodes: readonly GraphNode[];
+  readonly output: Value;
+  readonly outputType: TensorType;
+}
 
 /** Attributes of a node: plain integers, integer lists and strings, or `float(x)`. */
 export type AttributeInput = number | string | readonly number[] | Attribute;
@@ -82,7 +91,7 @@ export class GraphBuilder {
   readonly #name: string;
   readonly #inputs: Port[] = [];
   readonly #outputs: Port[] = [];
-  readonly #nodes: GraphNode[] = [];
+  #nodes: GraphNode[] = [];
   readonly #initializers = new Map<string, Initializer>();
   readonly #metadata: Record<string, string> = {};
   readonly #used = new Map<string, number>();
@@ -143,6 +152,25 @@ export class GraphBuilder {
     const typed = Object.fromEntries(Object.entries(attributes).map(([key, value]) => [key, toAttribute(value)]));
     this.#nodes.push({ opType, domain, name, inputs, outputs, attributes: typed });
     return outputs;
+  }
+
+  /** `If`: the value of one branch or of the other, of which only that one is computed. `condition` is a bool scalar. */
+  choose(condition: Value, outputType: TensorType, whenTrue: () => Value, whenFalse: () => Value): Value {
+    const branch = (name: string, build: () => Value): Attribute => {
+      const outer = this.#nodes;
+      const nodes: GraphNode[] = [];
+      this.#nodes = nodes;
+      try {
+        const output = this.scope(name, build);
+        return { kind: "graph", value: { name, nodes, output, outputType } };
+      } finally {
+        this.#nodes = outer;
+      }
+    };
+    return this.op("If", [condition], {
+      then_branch: branch("then", whenTrue),
+      else_branch: branch("else", whenFalse),
+    });
   }
 
   /** A constant whose bytes come later. The same name twice is the same constant. */

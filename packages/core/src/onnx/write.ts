@@ -12,7 +12,7 @@ import {
   writtenBytes,
 } from "../protobuf/writer.ts";
 import type { TensorType } from "../tensor.ts";
-import type { Attribute, Graph, GraphNode, Initializer, Port } from "./graph.ts";
+import type { Attribute, Branch, Graph, GraphNode, Initializer, Port } from "./graph.ts";
 
 /** Takes bytes in order: a file being written, or memory. */
 export interface ByteSink {
@@ -231,7 +231,21 @@ function writeAttribute(w: ProtoWriter, name: string, attribute: Attribute): voi
       writePackedInts(w, 8, attribute.value);
       writeInt(w, 20, 7);
       return;
+    case "graph":
+      writeMessage(w, 6, () => writeBranch(w, attribute.value));
+      writeInt(w, 20, 5);
+      return;
   }
+}
+
+/** `GraphProto` of a branch. Its output has a type and no shape: the shapes of branches may differ. */
+function writeBranch(w: ProtoWriter, branch: Branch): void {
+  for (const node of branch.nodes) writeMessage(w, 1, () => writeNode(w, node));
+  writeString(w, 2, branch.name);
+  writeMessage(w, 12, () => {
+    writeString(w, 1, branch.output);
+    writeMessage(w, 2, () => writeMessage(w, 1, () => writeInt(w, 1, DATA_TYPE[branch.outputType])));
+  });
 }
 
 /** `ValueInfoProto` of an input or output. */

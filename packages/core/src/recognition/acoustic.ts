@@ -1,7 +1,6 @@
 import { initialState, stateSize } from "../architectures/heads.ts";
 import type { ModelSpec, TransducerSpec } from "../config/spec.ts";
 import type { PredictionRows, TransducerNetworks } from "../decoding/transducer.ts";
-import { SpeechError } from "../errors.ts";
 import { contextSize, takesContext } from "../export/graphs.ts";
 import { defaultContext } from "../export/layouts.ts";
 import type { GraphSession, Runtime } from "../runtime.ts";
@@ -88,33 +87,6 @@ export async function loadTransducer(
       await Promise.all([prediction.close(), joint.close()]);
     },
   };
-}
-
-/**
- * Checks a context against those the checkpoint was trained with.
- * @throws SpeechError `MODEL_UNSUPPORTED` naming the contexts it has
- */
-export function checkContext(spec: ModelSpec, context: readonly number[]): void {
-  const known = contextsOf(spec);
-  if (known.length === 0) {
-    throw new SpeechError(
-      "MODEL_UNSUPPORTED",
-      `attention context [${context.join(",")}]: expected none, because ${spec.encoder.kind === "graph" ? "the graph's own is fixed" : "the encoder has no attention"}. Leave it out.`,
-    );
-  }
-  if (known.some((c) => c.length === context.length && c.every((v, i) => v === context[i]))) return;
-  throw new SpeechError(
-    "MODEL_UNSUPPORTED",
-    `attention context [${context.join(",")}]: expected one of ${known.map((c) => `[${c.join(",")}]`).join(" ")}, which the model was trained with. Choose one of these.`,
-  );
-}
-
-/** Every attention context a model offers, the default first. */
-export function contextsOf(spec: ModelSpec): readonly (readonly number[])[] {
-  if (spec.encoder.kind !== "conformer") return [];
-  const { style, contexts, chunkContexts } = spec.encoder.attention;
-  if (style === "chunked_limited_with_rc") return [[-1, -1, -1], ...chunkContexts];
-  return contexts.map((c) => [c.left, c.right]);
 }
 
 async function encode(

@@ -25,6 +25,8 @@ interface GraphFile {
 
 /** By which part of a name a file's role is known; the first that fits. */
 const ROLES: readonly (readonly [Role, RegExp])[] = [
+  // What we write beside the graphs of a whole recording for sherpa-onnx to stream from.
+  ["other", /^streaming-(?:encoder|model)$/],
   ["decoderJoint", /decoder[-_.]?joint/],
   ["joiner", /joiner|joint/],
   ["encoder", /encoder/],

@@ -1,3 +1,4 @@
+import { checkContext } from "../config/contexts.ts";
 import { subsamplingFactor } from "../config/geometry.ts";
 import type { ConfidenceSpec, ModelSpec } from "../config/spec.ts";
 import type { Window } from "../decoding/windows.ts";
@@ -9,7 +10,7 @@ import type { Tokenizer } from "../tokenizer/tokenizer.ts";
 import { buildTranscript } from "../transcript/build.ts";
 import { type Calibration, headCalibration } from "../transcript/calibration.ts";
 import type { Transcript } from "../transcript/transcript.ts";
-import { type AcousticModel, checkContext, type Encoded, type FeatureBatch, openAcousticModel } from "./acoustic.ts";
+import { type AcousticModel, type Encoded, type FeatureBatch, openAcousticModel } from "./acoustic.ts";
 import { type BatchLimits, DEFAULT_BATCH_LIMITS, isBatchInvariant, planBatches } from "./batching.ts";
 import {
   createHeadDecoder,

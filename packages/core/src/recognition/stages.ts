@@ -1,9 +1,10 @@
+import { checkContext } from "../config/contexts.ts";
 import type { Hypothesis } from "../decoding/hypothesis.ts";
 import { SpeechError } from "../errors.ts";
 import { defaultContext } from "../export/layouts.ts";
 import { createFeatureExtractor, type FeatureExtractor } from "../features/extractor.ts";
 import { float32, int64, type Tensor } from "../tensor.ts";
-import { type AcousticModel, checkContext, type Encoded, type FeatureBatch } from "./acoustic.ts";
+import type { AcousticModel, Encoded, FeatureBatch } from "./acoustic.ts";
 import { classifyWindows } from "./classifier.ts";
 import { decodeRows, type Head } from "./head-decoder.ts";
 import type { ModelPackage } from "./package.ts";

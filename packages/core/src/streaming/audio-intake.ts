@@ -67,13 +67,16 @@ export function createAudioIntake(
   };
 }
 
-/** @throws SpeechError `AUDIO_INVALID` for samples that are no numbers */
+/** Beyond this no decoded sound lies, whatever its scale; its squares would overflow the features' 32-bit floats. */
+const MAX_SAMPLE = 1e6;
+
+/** Refuses what is no sound. @throws SpeechError `AUDIO_INVALID` for samples that are no numbers, or numbers that no sound has */
 export function checkSamples(samples: Float32Array): void {
   for (let i = 0; i < samples.length; i++) {
-    if (Number.isFinite(samples[i])) continue;
+    if (Math.abs(samples[i]) <= MAX_SAMPLE) continue; // False for NaN, too.
     throw new SpeechError(
       "AUDIO_INVALID",
-      `stream: expected samples that are numbers, got ${samples[i]} at place ${i} of a packet. Check how the sound is decoded.`,
+      `stream: expected samples in [-1, 1], got ${samples[i]} at place ${i} of a packet. Check how the sound is decoded.`,
     );
   }
 }

@@ -1,5 +1,7 @@
 import type { Encoded } from "../recognition/acoustic.ts";
+import type { Head, HeadDecoder, StepRange } from "../recognition/head-decoder.ts";
 import type { Lane } from "./lane.ts";
+import type { LatencyMode } from "./stream.ts";
 import type { StreamChunk } from "./stream-encoder.ts";
 
 /** How the work of streams is put into batches. */
@@ -23,9 +25,11 @@ export interface BatchReport {
   readonly decodeSec: number;
   /** From the arrival of the sound that completed a chunk to its result, a value a chunk. */
   readonly latenciesSec: readonly number[];
+  /** The latency mode of each chunk. */
+  readonly modes: readonly LatencyMode[];
 }
 
-/** A chunk that waits. */
+/** The next chunks of a lane that wait. */
 export interface Work<S> {
   readonly stream: S;
   readonly lane: Lane;
@@ -61,12 +65,37 @@ function stepsWithin({ numSteps, mode }: StreamChunk, width: number): number {
   return Math.min(numSteps, Math.max(1, Math.floor(width / mode.chunkSteps)) * mode.chunkSteps);
 }
 
-/** Decodes the rows of a batch, all that share a decoder together. */
-export async function decodeBatch(encoded: Encoded, batch: readonly Work<unknown>[]): Promise<void> {
-  for (const decoder of new Set(batch.map(({ lane }) => lane.decoder))) {
-    const ranges = batch.flatMap(({ lane, chunk }, row) =>
-      lane.decoder === decoder ? [{ state: lane.state, row, firstStep: 0, endStep: chunk.numSteps }] : [],
-    );
-    await decoder.push(encoded, ranges);
+/** Chunks of a run, the last of which may be shorter. */
+export const numChunksOf = ({ numSteps, mode }: StreamChunk): number => Math.ceil(numSteps / mode.chunkSteps);
+
+/**
+ * Decodes one chunk of every row that has so many, all rows that share a decoder together. Rows without numbers (of sound
+ * that the model cannot take) are left out and returned: they must not stop their batch mates.
+ * @param place the chunk's number in its run
+ */
+export async function decodeChunks<S>(encoded: Encoded, batch: readonly Work<S>[], place: number): Promise<Work<S>[]> {
+  const failed: Work<S>[] = [];
+  const byDecoder = new Map<HeadDecoder, StepRange[]>();
+  for (const [row, work] of batch.entries()) {
+    const { decoder, state, mode } = work.lane;
+    const firstStep = place * mode.chunkSteps;
+    const endStep = Math.min(firstStep + mode.chunkSteps, work.chunk.numSteps);
+    if (firstStep >= endStep) continue;
+    const range = { state, row, firstStep, endStep };
+    if (hasNumbers(encoded, decoder.head, range)) byDecoder.set(decoder, [...(byDecoder.get(decoder) ?? []), range]);
+    else failed.push(work);
   }
+  for (const [decoder, ranges] of byDecoder) await decoder.push(encoded, ranges);
+  return failed;
+}
+
+/** True where the head's input of every step is a number. One value a step tells: a linear layer spreads what is none. */
+function hasNumbers({ logProbs, projected, numSteps, lengths }: Encoded, head: Head, range: StepRange): boolean {
+  const values = (head === "ctc" ? logProbs : projected) as Float32Array;
+  const size = values.length / (lengths.length * numSteps);
+  const begin = range.row * numSteps;
+  for (let step = begin + range.firstStep; step < begin + range.endStep; step++) {
+    if (!Number.isFinite(values[step * size])) return false;
+  }
+  return true;
 }

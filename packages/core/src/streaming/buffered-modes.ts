@@ -1,8 +1,8 @@
+import { checkContext, contextsOf } from "../config/contexts.ts";
 import { stepSec } from "../config/geometry.ts";
 import type { ModelSpec } from "../config/spec.ts";
 import { SpeechError } from "../errors.ts";
 import { defaultContext } from "../export/layouts.ts";
-import { checkContext, contextsOf } from "../recognition/acoustic.ts";
 import { checkSeconds, type WindowSteps, windowSteps } from "../recognition/long-form.ts";
 import type { LatencyMode, StreamOptions } from "./stream.ts";
 
@@ -48,15 +48,15 @@ function sizesOf(spec: ModelSpec, context: readonly number[], seconds: Required<
   return windowSteps(spec, context, { leftSec, chunkSec: chunk * secOfStep, rightSec: right * secOfStep });
 }
 
-/** The modes as an engine tells of them. */
-export function latencyModes(spec: ModelSpec, modes: readonly BufferedMode[]): LatencyMode[] {
+/** A mode as an engine tells of it. */
+export function latencyMode(spec: ModelSpec, { attContext, sizes }: BufferedMode): LatencyMode {
   const secOfStep = stepSec(spec);
-  return modes.map(({ attContext, sizes }) => ({
+  return {
     attContext,
     chunkSec: sizes.chunkSteps * secOfStep,
     latencySec: (sizes.chunkSteps + sizes.rightSteps) * secOfStep,
     method: sizes.method,
-  }));
+  };
 }
 
 /** The mode that a stream asks for. @throws SpeechError `MODEL_UNSUPPORTED` */

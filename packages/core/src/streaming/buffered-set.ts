@@ -6,7 +6,7 @@ import { featureBatch, keptSteps, type Recognizer } from "../recognition/recogni
 import { type Calibration, headCalibration } from "../transcript/calibration.ts";
 import { checkSamples } from "./audio-intake.ts";
 import type { BatchReport } from "./batch.ts";
-import { type BufferedMode, bufferedMode } from "./buffered-modes.ts";
+import { type BufferedMode, bufferedMode, latencyMode } from "./buffered-modes.ts";
 import { parseBuffered, type SavedBuffered, serializeBuffered } from "./buffered-state.ts";
 import { createWindowBuffer, type ReadyWindow, type WindowBuffer } from "./buffered-stream.ts";
 import { createSharedParts } from "./shared.ts";
@@ -170,6 +170,7 @@ export function createBufferedSet(parts: BufferedParts, limits: BatchLimits = DE
       encodeSec: encodedAt - start,
       decodeSec: end - encodedAt,
       latenciesSec: batch.map(({ since }) => end - since),
+      modes: batch.map(({ stream }) => latencyMode(spec, stream.mode)),
     };
   }
 
@@ -248,6 +249,7 @@ export function createBufferedSet(parts: BufferedParts, limits: BatchLimits = DE
       endIfDone(stream);
     },
     hasEnded: (id) => get(id).hasEnded,
+    failure: (id) => get(id).failure,
     isBusy(id) {
       const { isBusy, readySince } = get(id);
       return isBusy || readySince !== undefined;

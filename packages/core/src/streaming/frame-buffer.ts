@@ -32,7 +32,8 @@ export function createFrameBuffer(numMels: number, saved?: SavedFrames): FrameBu
   function makeRoom(): void {
     if (end + numMels <= data.length) return;
     const used = data.subarray(begin, end);
-    const grown = end - begin >= data.length / 2 ? new Float32Array(2 * data.length + numMels) : data;
+    const isCrowded = end - begin + numMels > data.length / 2;
+    const grown = isCrowded ? new Float32Array(2 * (data.length + numMels)) : data;
     grown.set(used);
     data = grown;
     end -= begin;

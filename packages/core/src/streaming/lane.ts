@@ -59,6 +59,26 @@ export function nextChunk(
   return numSteps > 0 ? { slot, frames, numSteps, mode, endFrame } : undefined;
 }
 
+/** Steps that a lane has encoded and decoded. */
+export const doneSteps = ({ state }: Lane): number => state.hypothesis.numSteps;
+
+/**
+ * The frame up to which the next chunk of a lane hears, were it whole: chunks of one stream are done in this order,
+ * whatever comes when.
+ */
+export const turnOf = (lane: Lane, { factor, lookaheadFrames }: StreamGeometry): number =>
+  factor * (doneSteps(lane) + lane.mode.chunkSteps - 1) + lookaheadFrames + 1;
+
+/** The turn of a lane's last chunk that is done. */
+export const lastTurnOf = (lane: Lane, { factor, lookaheadFrames }: StreamGeometry): number => {
+  const { chunkSteps } = lane.mode;
+  return factor * (Math.ceil(doneSteps(lane) / chunkSteps) * chunkSteps - 1) + lookaheadFrames + 1;
+};
+
+/** Frames that a lane has heard. */
+export const heardFrames = (lane: Lane, { factor, lookaheadFrames }: StreamGeometry): number =>
+  doneSteps(lane) === 0 ? 0 : factor * (doneSteps(lane) - 1) + lookaheadFrames + 1;
+
 /** The first frame that a lane still has to hear. */
 export const firstFrame = ({ slot }: Lane, { factor, lookbackFrames }: StreamGeometry): number =>
   factor * slot.numSteps - lookbackFrames;

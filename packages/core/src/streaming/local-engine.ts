@@ -1,7 +1,9 @@
 import { type StreamMode, streamModes } from "../config/streaming.ts";
 import { SpeechError } from "../errors.ts";
 import type { BatchReport } from "./batch.ts";
-import type { SpeechEngine, SpeechStream, StreamEvent, StreamOptions } from "./stream.ts";
+import { LocalStream, type StreamHost } from "./local-stream.ts";
+import { savedStreamOptions } from "./saved-stream.ts";
+import type { SpeechEngine, StreamEvent, StreamOptions } from "./stream.ts";
 import type { StreamParts, StreamSet } from "./stream-set.ts";
 
 /** How an engine behaves beside what its streams do. */
@@ -12,12 +14,11 @@ export interface LocalEngineOptions {
   readonly onBatch?: (report: BatchReport) => void;
   /** What the engine tells of its latencies; those of an encoder with caches unless told. */
   readonly modes?: SpeechEngine["modes"];
+  /** Told when a batch fails, after which nothing goes on. */
+  readonly onFailure?: (error: unknown) => void;
   /** Frees the model when the engine ends. */
   readonly release: () => Promise<void>;
 }
-
-/** Beyond this a caller that does not wait is refused: what waits must fit into memory. */
-const REFUSED_AFTER_SEC = 120;
 
 /**
  * An engine on the calling thread: batches run one after another as long as chunks wait. Between batches, and between the
@@ -52,78 +53,30 @@ export function createLocalEngine(
   }
 
   function start(): void {
+    if (failure !== undefined || closing) return;
     pumping ??= pump()
       .catch((error) => {
         failure = error;
+        options.onFailure?.(error);
       })
       .finally(() => {
         pumping = undefined;
         wake();
-        if (set.hasWork && failure === undefined && !closing) start();
+        if (set.hasWork) start();
       });
   }
 
   /** Waits until a condition holds; conditions change with batches and closings only. */
   async function until(isTrue: () => boolean): Promise<void> {
-    while (!isTrue()) {
+    for (;;) {
       if (failure !== undefined) throw failure;
+      if (closing) throw ended();
+      if (isTrue()) return;
       await new Promise<void>((resolve) => wakeups.push(resolve));
     }
   }
 
-  function streamOf(id: number): SpeechStream {
-    let isOpen = true;
-    let hasFinished = false;
-    const check = () => {
-      if (isOpen && !closing) return;
-      throw new SpeechError("CLOSED", `stream ${id}: expected an open stream, got one that has ended. Open another.`);
-    };
-    const close = () => {
-      if (!isOpen) return;
-      isOpen = false;
-      set.close(id);
-      wake();
-    };
-    return {
-      id,
-      async feed(samples) {
-        check();
-        if (set.pendingSec(id) > REFUSED_AFTER_SEC) {
-          throw new SpeechError(
-            "OVER_CAPACITY",
-            `stream ${id}: expected at most ${REFUSED_AFTER_SEC} s of sound to wait, got more. Await each \`feed\`.`,
-          );
-        }
-        set.feed(id, samples);
-        start();
-        await until(() => !isOpen || !set.isBusy(id) || set.pendingSec(id) <= maxPendingSec);
-      },
-      async endUtterance() {
-        check();
-        await until(() => !isOpen || !set.isBusy(id));
-        if (isOpen) set.cut(id);
-      },
-      async finish() {
-        check();
-        if (!hasFinished) {
-          hasFinished = true;
-          set.finish(id);
-          start();
-        }
-        await until(() => !isOpen || set.hasEnded(id));
-        close();
-      },
-      async close() {
-        close();
-      },
-      async save() {
-        check();
-        await until(() => !isOpen || !set.isBusy(id));
-        check();
-        return set.save(id);
-      },
-    };
-  }
+  const host: Omit<StreamHost, "rateHz"> = { set, maxPendingSec, start, wake, until };
 
   async function close(): Promise<void> {
     closing ??= (async () => {
@@ -141,17 +94,18 @@ export function createLocalEngine(
       return set.numStreams;
     },
     async open(streamOptions: StreamOptions, onEvent: (event: StreamEvent) => void, saved?: Uint8Array) {
-      if (isDraining || closing) {
-        throw new SpeechError("CLOSED", "engine: expected an open engine, got one that is ending. Use another.");
-      }
+      if (failure !== undefined) throw failure;
+      if (isDraining || closing) throw ended();
       const id = nextId++;
       set.open(id, streamOptions, onEvent, saved);
       start();
-      return streamOf(id);
+      const { sampleRateHz = spec.sampleRateHz } = saved ? savedStreamOptions(saved) : streamOptions;
+      return new LocalStream(id, { ...host, rateHz: sampleRateHz });
     },
     async drain() {
       isDraining = true;
-      await until(() => set.numStreams === 0);
+      // An engine that fails or is closed meanwhile has nothing left to wait for.
+      await until(() => set.numStreams === 0).catch(() => {});
       await close();
     },
     close,
@@ -159,3 +113,7 @@ export function createLocalEngine(
 }
 
 const latencyOf = ({ attContext, chunkSec }: StreamMode) => ({ attContext, chunkSec });
+
+function ended(): SpeechError {
+  return new SpeechError("CLOSED", "engine: expected an open engine, got one that is ending. Use another.");
+}

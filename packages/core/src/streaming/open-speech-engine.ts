@@ -6,7 +6,7 @@ import { streamObstacle } from "../config/streaming.ts";
 import type { ModelPackage } from "../recognition/package.ts";
 import { openRecognizer, type Recognizer } from "../recognition/recognizer.ts";
 import type { Runtime } from "../runtime.ts";
-import { type BufferedOptions, bufferedModes, latencyModes } from "./buffered-modes.ts";
+import { type BufferedOptions, bufferedModes, latencyMode } from "./buffered-modes.ts";
 import { type BufferedParts, createBufferedSet } from "./buffered-set.ts";
 import { createLocalEngine } from "./local-engine.ts";
 import { type EngineOptions, openLocalEngine } from "./open-engine.ts";
@@ -44,7 +44,7 @@ export async function openSpeechEngine(
   const isBuffered = options.method ? options.method === "buffered" : !hasCaches;
   if (!isBuffered && isPackage(model)) return openLocalEngine(model, runtime, options);
   const { set, parts, release } = await openBufferedSet(model, runtime, options);
-  const modes = latencyModes(parts.spec, parts.modes);
+  const modes = parts.modes.map((mode) => latencyMode(parts.spec, mode));
   // Less than a window cannot be heard: a caller may feed that much, and the usual 2 s, before it waits.
   const windowSec = Math.max(...modes.map(({ latencySec = 0 }) => latencySec));
   const maxPendingSec = options.maxPendingSec ?? 2 + windowSec;

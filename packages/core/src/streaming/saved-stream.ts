@@ -20,15 +20,18 @@ export interface SavedStream {
 const SCHEMA = "nemo-stt/stream/1";
 
 const MAGIC = [0x4e, 0x53, 0x54, 0x53];
-/** Magic, then the length of the JSON part as uint32, little-endian. */
-const HEADER_BYTES = 8;
+/** Magic, the length of the JSON part and a sum over all that follows, each uint32, little-endian. */
+const HEADER_BYTES = 12;
 
 declare const TextEncoder: new () => { encode(text: string): Uint8Array };
 declare const TextDecoder: new (label?: string, options?: { fatal: boolean }) => { decode(bytes: Uint8Array): string };
 
+/** Arrays of a state, by the key that stands for them in JSON. */
+const ARRAYS = { $float32: Float32Array, $float64: Float64Array } as const;
+
 /**
- * Writes a stream as one blob: magic, JSON, and behind it the arrays that the JSON names by place and length
- * (little-endian float32).
+ * Writes a stream as one blob: header, JSON, and behind it the arrays that the JSON names by kind, place in bytes and
+ * length (little-endian). The sum in the header tells a damaged blob from a sound one.
  */
 export function serializeStreamState(stream: SavedStream, fingerprint: string): Uint8Array {
   return packState(SCHEMA, fingerprint, stream);
@@ -36,26 +39,38 @@ export function serializeStreamState(stream: SavedStream, fingerprint: string): 
 
 /** Writes any plain data as such a blob. */
 export function packState(schema: string, fingerprint: string, stream: unknown): Uint8Array {
-  const arrays: Float32Array[] = [];
-  let numFloats = 0;
+  const arrays: (Float32Array | Float64Array)[] = [];
+  let numBytes = 0;
   const json = JSON.stringify({ schema, fingerprint, stream }, (_key, value) => {
-    if (!(value instanceof Float32Array)) return value;
+    const kind = Object.entries(ARRAYS).find(([, type]) => value instanceof type)?.[0];
+    if (kind === undefined) return value;
     arrays.push(value);
-    numFloats += value.length;
-    return { $float32: [numFloats - value.length, value.length] };
+    const place = numBytes;
+    numBytes += value.byteLength;
+    return { [kind]: [place, value.length] };
   });
   const text = new TextEncoder().encode(json);
   const start = HEADER_BYTES + Math.ceil(text.length / 4) * 4;
-  const blob = new Uint8Array(start + numFloats * 4);
+  const blob = new Uint8Array(start + numBytes);
   blob.set(MAGIC);
-  new DataView(blob.buffer).setUint32(4, text.length, true);
   blob.set(text, HEADER_BYTES);
   let offset = start;
   for (const array of arrays) {
     blob.set(new Uint8Array(array.buffer, array.byteOffset, array.byteLength), offset);
     offset += array.byteLength;
   }
+  const header = new DataView(blob.buffer);
+  header.setUint32(4, text.length, true);
+  header.setUint32(8, sumOf(blob), true);
   return blob;
+}
+
+/** FNV-1a over the words behind the header: 1 ms for 4 MB. */
+function sumOf(blob: Uint8Array): number {
+  const words = new Uint32Array(blob.buffer, blob.byteOffset + HEADER_BYTES, (blob.length - HEADER_BYTES) >> 2);
+  let sum = 0x811c9dc5;
+  for (let i = 0; i < words.length; i++) sum = Math.imul(sum ^ words[i], 0x01000193);
+  return sum >>> 0;
 }
 
 /**
@@ -84,35 +99,61 @@ export function unpackState(expectedSchema: string, fingerprint: string, blob: U
   return stream;
 }
 
-function readParts(blob: Uint8Array): { schema: unknown; fingerprint: unknown; stream: unknown } {
-  const damaged = (what: string) => invalidState("a saved stream", what, "It is damaged; begin a new stream.");
+/** How a saved stream is recognised, without reading the rest. @throws SpeechError `STATE_INVALID` */
+export function savedStreamOptions(blob: Uint8Array): StreamOptions {
+  const { stream } = parseJson(jsonBytes(blob), undefined);
+  return stream?.options ?? {};
+}
+
+const damaged = (what: string) => invalidState("a saved stream", what, "It is damaged; begin a new stream.");
+
+/** The JSON part. */
+function jsonBytes(blob: Uint8Array): Uint8Array {
   if (blob.length < HEADER_BYTES || MAGIC.some((byte, i) => blob[i] !== byte)) throw damaged("bytes that are none");
   const length = new DataView(blob.buffer, blob.byteOffset).getUint32(4, true);
-  const start = HEADER_BYTES + Math.ceil(length / 4) * 4;
-  if (start > blob.length) throw damaged(`one that was cut off after ${blob.length} bytes`);
-  const floats = new Float32Array(blob.slice(start, start + Math.floor((blob.length - start) / 4) * 4).buffer);
+  if (HEADER_BYTES + length > blob.length) throw damaged(`one that was cut off after ${blob.length} bytes`);
+  return blob.subarray(HEADER_BYTES, HEADER_BYTES + length);
+}
+
+interface Parts {
+  readonly schema: unknown;
+  readonly fingerprint: unknown;
+  readonly stream: SavedStream;
+}
+
+function parseJson(bytes: Uint8Array, revive: ((key: string, value: unknown) => unknown) | undefined): Parts {
   try {
-    const text = new TextDecoder("utf-8", { fatal: true }).decode(blob.subarray(HEADER_BYTES, HEADER_BYTES + length));
-    return JSON.parse(text, (_key, value) => {
-      const place = value?.$float32;
-      if (place === undefined) return value;
-      const [offset, count] = place;
-      if (
-        !(
-          Number.isInteger(offset) &&
-          Number.isInteger(count) &&
-          offset >= 0 &&
-          count >= 0 &&
-          offset + count <= floats.length
-        )
-      ) {
-        throw new RangeError("array outside of the blob");
-      }
-      return floats.slice(offset, offset + count);
-    });
+    return JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(bytes), revive);
   } catch (cause) {
     throw damaged(`one that cannot be read (${(cause as Error).message})`);
   }
+}
+
+function readParts(blob: Uint8Array): Parts {
+  const json = jsonBytes(blob);
+  const whole = blob.slice(); // At the beginning of a buffer of its own, as views of words and floats need it.
+  if (sumOf(whole) !== new DataView(whole.buffer).getUint32(8, true)) throw damaged("one whose sum is another");
+  const start = HEADER_BYTES + Math.ceil(json.length / 4) * 4;
+  return parseJson(json, (_key, value) => {
+    for (const [kind, type] of Object.entries(ARRAYS)) {
+      const place = (value as Record<string, unknown> | null)?.[kind];
+      if (place !== undefined) return arrayAt(whole.buffer, start, type, place as [number, number]);
+    }
+    return value;
+  });
+}
+
+function arrayAt(
+  buffer: ArrayBuffer,
+  start: number,
+  type: (typeof ARRAYS)[keyof typeof ARRAYS],
+  [place, count]: readonly [number, number],
+): Float32Array | Float64Array {
+  const begin = start + place;
+  const end = begin + count * type.BYTES_PER_ELEMENT;
+  const isInside = Number.isInteger(place) && Number.isInteger(count) && place >= 0 && count >= 0;
+  if (!isInside || end > buffer.byteLength) throw new RangeError("array outside of the blob");
+  return new type(buffer.slice(begin, end));
 }
 
 /** Checks what would otherwise be written over memory of other streams, or give noise for sound. */
@@ -129,7 +170,8 @@ function checkShapes(stream: SavedStream, { encoder }: ModelSpec): void {
     Array.isArray(state?.hypothesis?.tokens) &&
     encoder.kind === "conformer" &&
     cache.rows.length === cacheRows(encoder, cache.numSteps) * encoder.modelSize;
-  const isWhole = isSound && Array.isArray(lanes) && lanes.length > 0 && lanes.every(isLane);
+  const numLanes = options?.fastAttContext ? 2 : 1;
+  const isWhole = isSound && Array.isArray(lanes) && lanes.length === numLanes && lanes.every(isLane);
   if (isWhole && isCount(utterances?.numFinal) && typeof options === "object") return;
   throw invalidState(
     "every part of a stream",

@@ -1,28 +1,43 @@
 import { createResampler, type Resampler } from "../audio/resample.ts";
-import { stepSec, subsamplingFactor } from "../config/geometry.ts";
+import { stepSec } from "../config/geometry.ts";
 import type { ConfidenceSpec, ModelSpec } from "../config/spec.ts";
 import { SpeechError } from "../errors.ts";
 import type { FeatureExtractor } from "../features/extractor.ts";
-import type { AcousticModel, Encoded } from "../recognition/acoustic.ts";
+import type { AcousticModel } from "../recognition/acoustic.ts";
 import { createHeadDecoder, defaultHead, type Head, type HeadDecoder } from "../recognition/head-decoder.ts";
 import type { Tokenizer } from "../tokenizer/tokenizer.ts";
 import { type Calibration, headCalibration } from "../transcript/calibration.ts";
-import { type AudioIntake, createAudioIntake } from "./audio-intake.ts";
+import { createAudioIntake } from "./audio-intake.ts";
 import {
   type BatchReport,
   type BatchRules,
   chooseBatch,
   DEFAULT_BATCH_RULES,
-  decodeBatch,
+  decodeChunks,
+  numChunksOf,
   type Work,
 } from "./batch.ts";
-import { firstFrame, hypothesisOf, type Lane, nextChunk, openLane, saveLane } from "./lane.ts";
+import { firstFrame, hypothesisOf, type Lane, openLane, saveLane } from "./lane.ts";
+import {
+  chunkArrivals,
+  heardSec,
+  isBetweenLanes,
+  isWaiting,
+  type LiveStream,
+  noNumbers,
+  noteArrival,
+  noteReady,
+  pendingSec,
+  type StepSink,
+  streamsOf,
+  workOf,
+} from "./live-stream.ts";
 import { checkStreamable, lanesOf } from "./modes.ts";
 import { parseStreamState, type SavedStream, serializeStreamState } from "./saved-stream.ts";
-import type { SilenceDetector, SilenceDetectors } from "./silence.ts";
+import type { SilenceDetectors } from "./silence.ts";
 import type { StreamEvent, StreamOptions } from "./stream.ts";
-import type { StreamChunk, StreamEncoder } from "./stream-encoder.ts";
-import { createUtterances, type Utterances } from "./utterances.ts";
+import type { StreamEncoder } from "./stream-encoder.ts";
+import { createUtterances } from "./utterances.ts";
 
 /** What streams are recognised with. */
 export interface StreamParts {
@@ -39,26 +54,6 @@ export interface StreamParts {
   readonly detectors: SilenceDetectors;
   /** Seconds, for the order of work and for measurements only. */
   readonly now: () => number;
-}
-
-/** All steps of a stream as the encoder gave them, for comparisons. */
-export type StepSink = (encoded: Encoded, row: number, lane: Lane) => void;
-
-interface Stream {
-  readonly id: number;
-  readonly intake: AudioIntake;
-  readonly lanes: readonly Lane[];
-  readonly utterances: Utterances;
-  readonly detector: SilenceDetector | undefined;
-  readonly onEvent: (event: StreamEvent) => void;
-  readonly onStep: StepSink | undefined;
-  readonly options: StreamOptions;
-  /** When each lane's next chunk became complete. */
-  readonly readySince: (number | undefined)[];
-  /** Lanes in a batch that is being computed. */
-  numBusy: number;
-  isClosed: boolean;
-  hasEnded: boolean;
 }
 
 /**
@@ -85,6 +80,8 @@ export interface StreamSet {
   finish(id: number): void;
   /** True when a finished stream has given its last event. */
   hasEnded(id: number): boolean;
+  /** Why a stream cannot go on (its sound gave no numbers, its receiver threw); others are not touched by it. */
+  failure(id: number): Error | undefined;
   /** True while complete chunks of this stream wait or are being computed. */
   isBusy(id: number): boolean;
   /** Makes a final of everything found so far. */
@@ -103,7 +100,7 @@ export function createStreamSet(parts: StreamParts, rules: BatchRules = DEFAULT_
   const { spec, encoder, now } = parts;
   checkStreamable(spec);
   const { pool } = encoder;
-  const streams = new Map<number, Stream>();
+  const streams = new Map<number, LiveStream>();
   const resamplers = new Map<number, Resampler>();
   const decoders = new Map<string, HeadDecoder>();
 
@@ -120,18 +117,17 @@ export function createStreamSet(parts: StreamParts, rules: BatchRules = DEFAULT_
     return known;
   }
 
-  function get(id: number): Stream {
+  /** A stream that can go on. @throws SpeechError `CLOSED`, or why it cannot */
+  function live(id: number): LiveStream {
+    const stream = get(id);
+    if (stream.failure) throw stream.failure;
+    return stream;
+  }
+
+  function get(id: number): LiveStream {
     const stream = streams.get(id);
     if (stream && !stream.isClosed) return stream;
     throw new SpeechError("CLOSED", `stream ${id}: expected an open stream, got one that was closed. Open another.`);
-  }
-
-  /** Notes which lanes have a complete chunk since when. */
-  function refresh(stream: Stream): void {
-    stream.lanes.forEach((lane, i) => {
-      const isReady = nextChunk(lane, stream.intake, spec, pool.geometry) !== undefined;
-      stream.readySince[i] = isReady ? (stream.readySince[i] ?? now()) : undefined;
-    });
   }
 
   function open(
@@ -175,7 +171,7 @@ export function createStreamSet(parts: StreamParts, rules: BatchRules = DEFAULT_
       },
       saved?.utterances,
     );
-    const stream: Stream = {
+    const stream: LiveStream = {
       id,
       intake,
       lanes,
@@ -184,39 +180,49 @@ export function createStreamSet(parts: StreamParts, rules: BatchRules = DEFAULT_
       onEvent,
       onStep,
       options: chosen,
+      arrivals: [],
       readySince: [],
       numBusy: 0,
       isClosed: false,
       hasEnded: false,
+      failure: undefined,
     };
     streams.set(id, stream);
     refresh(stream);
   }
 
-  function release(stream: Stream): void {
+  function release(stream: LiveStream): void {
     for (const lane of stream.lanes) pool.release(lane.slot);
     streams.delete(stream.id);
   }
 
-  /** Ends a stream whose steps are all done. */
-  function endIfDone(stream: Stream): void {
-    if (stream.hasEnded || stream.intake.endFrame === undefined || stream.numBusy > 0) return;
-    if (stream.readySince.some((since) => since !== undefined)) return;
-    stream.hasEnded = true;
-    for (const event of stream.utterances.cut("end", heardSec(stream, spec))) stream.onEvent(event);
+  function fail(stream: LiveStream, error: Error): void {
+    stream.failure ??= error;
+    stream.readySince.fill(undefined);
   }
 
-  /** The lanes that wait, longest first. */
-  function waiting(): Work<Stream>[] {
-    const all: Work<Stream>[] = [];
-    for (const stream of streams.values()) {
-      if (stream.numBusy > 0) continue;
-      stream.lanes.forEach((lane, i) => {
-        const since = stream.readySince[i];
-        if (since !== undefined)
-          all.push({ stream, lane, since, chunk: nextChunk(lane, stream.intake, spec, pool.geometry) as StreamChunk });
-      });
+  /** Tells of what was found. A receiver that throws ends its own stream only. */
+  function tell(stream: LiveStream, events: readonly StreamEvent[]): void {
+    try {
+      for (const event of events) stream.onEvent(event);
+    } catch (error) {
+      fail(stream, error instanceof Error ? error : new Error(String(error)));
     }
+  }
+
+  /** Ends a stream whose steps are all done. */
+  function endIfDone(stream: LiveStream): void {
+    const { intake, numBusy, failure } = stream;
+    if (stream.hasEnded || intake.durationSec === undefined || numBusy > 0 || failure) return;
+    if (isWaiting(stream)) return;
+    stream.hasEnded = true;
+    tell(stream, stream.utterances.cut("end", intake.durationSec));
+  }
+
+  /** The chunks that may be done next, by their deadlines. */
+  function waiting(): Work<LiveStream>[] {
+    const all: Work<LiveStream>[] = [];
+    for (const stream of streams.values()) all.push(...workOf(stream, spec, pool.geometry));
     return all.sort((a, b) => a.since + a.lane.mode.chunkSec - (b.since + b.lane.mode.chunkSec));
   }
 
@@ -224,43 +230,53 @@ export function createStreamSet(parts: StreamParts, rules: BatchRules = DEFAULT_
     const batch = chooseBatch(waiting(), rules);
     if (batch.length === 0) return undefined;
     for (const { stream } of batch) stream.numBusy++;
+    const arrivals = batch.map((work) => chunkArrivals(work, pool.geometry));
     const start = now();
     const encoded = await encoder.encode(batch.map(({ chunk }) => chunk));
     const encodedAt = now();
-    await decodeBatch(encoded, batch);
-    await parts.detectors.hear([...new Set(batch.flatMap(({ stream }) => stream.detector ?? []))]);
+    // Silence is asked for at the place of each chunk: the detectors may be ahead of it.
+    await parts.detectors.hear([...streamsOf(batch)].flatMap(({ detector }) => detector ?? []));
+    const numRounds = Math.max(...batch.map(({ chunk }) => numChunksOf(chunk)));
+    for (let place = 0; place < numRounds; place++) {
+      const failed = await decodeChunks(encoded, batch, place);
+      for (const { stream } of failed) fail(stream, noNumbers(stream));
+      for (const stream of streamsOf(batch.filter(({ chunk }) => place < numChunksOf(chunk)))) tellChunk(stream);
+    }
     const end = now();
     for (const [row, { stream, lane }] of batch.entries()) stream.onStep?.(encoded, row, lane);
-    for (const stream of new Set(batch.map((work) => work.stream))) settle(stream, batch);
+    for (const stream of streamsOf(batch)) settle(stream, batch);
     return {
       numRows: batch.length,
       numSteps: batch.reduce((sum, { chunk }) => sum + chunk.numSteps, 0),
       encodeSec: encodedAt - start,
       decodeSec: end - encodedAt,
-      latenciesSec: batch.map(({ since }) => end - since),
+      latenciesSec: arrivals.flat().map((at) => end - at),
+      modes: batch.flatMap(({ lane }, row) => arrivals[row].map(() => lane.mode)),
     };
   }
 
-  /** After a batch: forgets what no step hears any more, tells what was found. */
-  function settle(stream: Stream, batch: readonly Work<Stream>[]): void {
-    stream.lanes.forEach((lane, i) => {
-      if (batch.some((work) => work.lane === lane)) {
-        stream.numBusy--;
-        stream.readySince[i] = undefined;
-      }
-    });
-    if (stream.isClosed) {
-      if (stream.numBusy === 0) release(stream);
-      return;
-    }
+  /** Tells what a chunk brought, unless another lane's chunk of the same sound comes first. */
+  function tellChunk(stream: LiveStream): void {
+    if (stream.isClosed || stream.failure || isBetweenLanes(stream, pool.geometry)) return;
+    const [slow, fast] = stream.lanes;
+    const silenceSec = stream.detector?.silenceSec(hypothesisOf(slow).numSteps * stepSec(spec));
+    tell(
+      stream,
+      stream.utterances.update(heardSec(stream, spec, pool.geometry), silenceSec, fast && hypothesisOf(fast)),
+    );
+  }
+
+  /** After a batch: forgets what no step hears any more. */
+  function settle(stream: LiveStream, batch: readonly Work<LiveStream>[]): void {
+    stream.numBusy -= batch.filter((work) => work.stream === stream).length;
+    if (stream.isClosed) release(stream);
+    if (stream.isClosed || stream.failure) return;
     stream.intake.frames.dropBefore(Math.min(...stream.lanes.map((lane) => firstFrame(lane, pool.geometry))));
     refresh(stream);
-    const [slow, fast] = stream.lanes;
-    const silenceSec = stream.detector?.silenceSec(slow.slot.numSteps * stepSec(spec));
-    const events = stream.utterances.update(heardSec(stream, spec), silenceSec, fast && hypothesisOf(fast));
-    for (const event of events) stream.onEvent(event);
     endIfDone(stream);
   }
+
+  const refresh = (stream: LiveStream) => noteReady(stream, spec, pool.geometry, now);
 
   return {
     get numStreams() {
@@ -268,13 +284,13 @@ export function createStreamSet(parts: StreamParts, rules: BatchRules = DEFAULT_
     },
     get hasWork() {
       for (const { readySince, numBusy } of streams.values()) {
-        if (numBusy === 0 && readySince.some((since) => since !== undefined)) return true;
+        if (numBusy === 0 && isWaiting({ readySince })) return true;
       }
       return false;
     },
     open,
     feed(id, samples) {
-      const stream = get(id);
+      const stream = live(id);
       if (stream.intake.endFrame !== undefined) {
         throw new SpeechError(
           "CLOSED",
@@ -282,28 +298,31 @@ export function createStreamSet(parts: StreamParts, rules: BatchRules = DEFAULT_
         );
       }
       stream.intake.feed(samples);
+      noteArrival(stream, now());
       refresh(stream);
       return pendingSec(stream, spec);
     },
     pendingSec: (id) => pendingSec(get(id), spec),
     finish(id) {
-      const stream = get(id);
+      const stream = live(id);
       if (stream.intake.endFrame !== undefined) return;
       stream.intake.finish();
+      noteArrival(stream, now());
       refresh(stream);
       endIfDone(stream);
     },
     hasEnded: (id) => get(id).hasEnded,
+    failure: (id) => get(id).failure,
     isBusy(id) {
-      const { numBusy, readySince } = get(id);
-      return numBusy > 0 || readySince.some((since) => since !== undefined);
+      const stream = get(id);
+      return stream.numBusy > 0 || isWaiting(stream);
     },
     cut(id) {
-      const stream = get(id);
-      for (const event of stream.utterances.cut("asked", heardSec(stream, spec))) stream.onEvent(event);
+      const stream = live(id);
+      tell(stream, stream.utterances.cut("asked", heardSec(stream, spec, pool.geometry)));
     },
     save(id) {
-      const { options, intake, lanes, utterances, detector } = get(id);
+      const { options, intake, lanes, utterances, detector } = live(id);
       const state: SavedStream = {
         options,
         intake: intake.save(),
@@ -321,17 +340,4 @@ export function createStreamSet(parts: StreamParts, rules: BatchRules = DEFAULT_
     },
     runBatch,
   };
-}
-
-/** Sound that the furthest lane has heard. */
-function heardSec({ lanes, intake }: Stream, spec: ModelSpec): number {
-  const encodedSec = Math.max(...lanes.map(({ slot }) => slot.numSteps)) * stepSec(spec);
-  return Math.min(encodedSec, intake.durationSec ?? Number.POSITIVE_INFINITY);
-}
-
-/** Sound behind the slowest lane's last step. */
-function pendingSec({ intake, lanes }: Stream, { encoder, features }: ModelSpec): number {
-  const frameSec = features.hopSamples / features.sampleRateHz;
-  const encodedFrames = Math.min(...lanes.map(({ slot }) => slot.numSteps)) * subsamplingFactor(encoder);
-  return Math.max(0, intake.frames.endFrame - encodedFrames) * frameSec;
 }

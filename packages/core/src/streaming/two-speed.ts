@@ -8,14 +8,14 @@ const LAG_STEPS = 6;
  *
  * The faster lane emits a word's tokens a little later than the slower one, so that its first words may be the slower
  * one's last: these are left out where they are the same or begin the same.
+ * @param last the slower lane's last word
  * @param endStep steps that the slower lane has heard
  */
 export function joinFastWords(
-  slow: readonly TimedText[],
+  last: Pick<TimedText, "text" | "startStep"> | undefined,
   fast: readonly TimedText[],
   endStep: number,
 ): readonly TimedText[] {
-  const last = slow.at(-1);
   return fast.filter((word, i) => {
     if (word.endStep <= endStep) return false;
     const isLate = i < 2 && last !== undefined && word.startStep - last.startStep <= LAG_STEPS;

@@ -19,6 +19,8 @@ export interface SavedUtterances {
   stableText: string;
   interimText: string;
   isFirst: boolean;
+  /** The last word that is final: a faster lane may find it only later. */
+  lastWord?: { readonly text: string; readonly startStep: number };
 }
 
 /** Makes events of a growing hypothesis. */
@@ -80,30 +82,36 @@ export function createUtterances(parts: UtteranceParts, saved?: SavedUtterances)
     const place = tokens.findLastIndex(beginsWord);
     return Math.max(from, place);
   };
-  const transcript = (tokens: Hypothesis) =>
+  /** Times end with the sound that was heard: a last step reaches beyond the end of a recording. */
+  const transcript = (tokens: Hypothesis, durationSec: number) =>
     buildTranscript(tokens, tokenizer, {
       spec,
       head,
       timestamps: "steps",
-      durationSec: 0,
+      durationSec,
       calibration: parts.calibration,
     });
   /** Tokens that are events stand beside the text, not in it: a stream's text is what was said. */
-  const transcriptOf = (tokens: Hypothesis) => {
+  const transcriptOf = (tokens: Hypothesis, durationSec: number) => {
     const { speech, events } = separateEvents(tokens, spec.decoding, textual);
-    return { ...transcript(speech), ...(events.tokens.length > 0 && { events: transcript(events).events }) };
+    return {
+      ...transcript(speech, durationSec),
+      ...(events.tokens.length > 0 && { events: transcript(events, durationSec).events }),
+    };
   };
 
   function finalOf(end: number, reason: FinalEvent["reason"], heardSec: number): FinalEvent[] {
     const part = sliceHypothesis(hypothesis, state.numFinal, end);
     const isJoined = !state.isFirst && part.tokens.length > 0 && !beginsWord(part.tokens[0]);
-    const { text, words, tokens, events } = transcriptOf(part);
+    const { text, words, tokens, events } = transcriptOf(part, heardSec);
     state.numFinal = end;
     dropFinal(hypothesis, state);
     state.stableText = "";
     state.interimText = "";
     if (text === "") return [];
     state.isFirst = false;
+    const last = words.at(-1);
+    state.lastWord = last && { text: last.text, startStep: last.startStep };
     const event = {
       type: "final",
       utterance: state.utterance++,
@@ -139,7 +147,7 @@ export function createUtterances(parts: UtteranceParts, saved?: SavedUtterances)
   }
 
   function interim(heardSec: number, fast: OpenHypothesis | undefined): InterimEvent[] {
-    const slow = transcriptOf(sliceHypothesis(hypothesis, state.numFinal, hypothesis.tokens.length));
+    const slow = transcriptOf(sliceHypothesis(hypothesis, state.numFinal, hypothesis.tokens.length), heardSec);
     const stable = slow.text.slice(0, Math.max(0, slow.text.lastIndexOf(" ")));
     if (stable.startsWith(state.stableText)) state.stableText = stable;
     const ahead = fast ? fastWords(fast, slow.words) : [];
@@ -150,14 +158,16 @@ export function createUtterances(parts: UtteranceParts, saved?: SavedUtterances)
     return [{ type: "interim", utterance: state.utterance, text, stableText: state.stableText, words, heardSec }];
   }
 
-  /** The words that the faster lane has beyond the slower one's. */
+  /** The words that the faster lane has beyond the slower one's; forgets the tokens that it needs no more. */
   function fastWords(fast: OpenHypothesis, slow: readonly TimedText[]): readonly TimedText[] {
-    const from = fast.steps.findIndex((step) => step >= hypothesis.numSteps);
-    if (from < 0) return [];
+    const { numSteps } = hypothesis;
+    const from = fast.steps.findIndex((step) => step >= numSteps);
     // A few words before, so that one that both have is seen to be the same.
-    const begin = lastWordBegin(fast.tokens.slice(0, from + 1), 0);
-    const { words } = transcriptOf(sliceHypothesis(fast, begin, fast.tokens.length));
-    return joinFastWords(slow, words, hypothesis.numSteps);
+    const begin = lastWordBegin(from < 0 ? fast.tokens : fast.tokens.slice(0, from + 1), 0);
+    dropTokens(fast, begin);
+    if (from < 0) return [];
+    const { words } = transcriptOf(sliceHypothesis(fast, 0, fast.tokens.length), Number.POSITIVE_INFINITY);
+    return joinFastWords(slow.at(-1) ?? state.lastWord, words, numSteps);
   }
 
   return {
@@ -175,11 +185,14 @@ export function createUtterances(parts: UtteranceParts, saved?: SavedUtterances)
 
 /** Forgets tokens that are final, but for the last, whose run may still go on. */
 function dropFinal(hypothesis: OpenHypothesis, state: SavedUtterances): void {
-  const count = state.numFinal - 1;
-  if (count <= 0) return;
-  const { tokens, steps, endSteps, durations, logProbs, confidence } = hypothesis;
-  for (const values of [tokens, steps, endSteps, durations, logProbs, confidence]) values?.splice(0, count);
+  const count = Math.max(0, state.numFinal - 1);
+  dropTokens(hypothesis, count);
   state.numFinal -= count;
+}
+
+/** Forgets the first tokens: what was found grows with an utterance, not with a stream. */
+function dropTokens({ tokens, steps, endSteps, durations, logProbs, confidence }: OpenHypothesis, count: number): void {
+  for (const values of [tokens, steps, endSteps, durations, logProbs, confidence]) values?.splice(0, count);
 }
 
 /** Tokens `[start, end)` as a hypothesis of their own; steps stay those of the stream. */

@@ -24,7 +24,7 @@ export interface TranscriptOptions {
   /**
    * `steps`: real times. A token lasts from the first step of its run to the end of the run (CTC), for its step (RNNT),
    * or as long as predicted (TDT); words and segments go from the start of their first token to the end of their last,
-   * punctuation not counted, and do not overlap.
+   * punctuation not counted, do not overlap, and end with the recording.
    *
    * `nemo`: what `model.transcribe(timestamps=True)` of NeMo 3.0.0 gives, its peculiarities included: CTC tokens one
    * token late, punctuation without length, empty words, events among the tokens, a reduction inside the encoder not
@@ -48,7 +48,7 @@ export function buildTranscript(hypothesis: Hypothesis, tokenizer: Tokenizer, op
   const { decoding } = spec;
   const rules = textRules(tokenizer, decoding, head);
   const { speech, events } = separateEvents(hypothesis, decoding, rules);
-  const timed = timing(spec, options.timestamps);
+  const timed = timing(options);
   const isNemo = options.timestamps === "nemo";
   const shown = isNemo ? hypothesis : speech;
   const times = isNemo ? nemoTimes(shown, head, { ...rules, decoding }) : stepTimes(shown, rules, decoding);
@@ -99,18 +99,23 @@ function stepTimes(speech: Hypothesis, rules: TextRules, decoding: ModelSpec["de
   return { tokens, words, segments: stepSegments(words, decoding) };
 }
 
-/** Adds seconds to steps, multiplied in NeMo's order so that they are equal to the last digit. */
-function timing(
-  { encoder, features }: TranscriptOptions["spec"],
-  kind: TranscriptOptions["timestamps"],
-): (offsets: Offsets) => TimedText {
+/**
+ * Adds seconds to steps, multiplied in NeMo's order so that they are equal to the last digit. The last step may reach
+ * beyond the recording: real times do not.
+ */
+function timing({
+  spec: { encoder, features },
+  timestamps: kind,
+  durationSec,
+}: TranscriptOptions): (offsets: Offsets) => TimedText {
+  const lastSec = kind === "nemo" ? Number.POSITIVE_INFINITY : durationSec;
   const realSec = features.hopSamples / features.sampleRateHz;
   const frameSec = kind === "nemo" ? (features.hopSec ?? realSec) : realSec;
   const factor = kind === "nemo" ? nemoSubsamplingFactor(encoder) : subsamplingFactor(encoder);
   return ({ text, startStep, endStep }) => ({
     text,
-    startSec: startStep * frameSec * factor,
-    endSec: endStep * frameSec * factor,
+    startSec: Math.min(startStep * frameSec * factor, lastSec),
+    endSec: Math.min(endStep * frameSec * factor, lastSec),
     startStep,
     endStep,
   });

@@ -18,6 +18,12 @@ describe("findForeignFiles", () => {
     });
   });
 
+  test("passes over what stands there for sherpa-onnx to stream from, unless it is named", () => {
+    const names = "model.onnx streaming-model.onnx streaming-encoder.onnx tokens.txt";
+    expect(find(names)).toEqual({ ctc: "model.onnx" });
+    expect(find(names, "streaming-encoder.onnx")).toEqual({ ctc: "streaming-encoder.onnx" });
+  });
+
   test("finds what onnx-asr reads, without its features and voice detector", () => {
     const names = "config.json decoder_joint-model.onnx encoder-model.onnx nemo128.onnx silero_vad.onnx vocab.txt";
     expect(find(names)).toEqual({

@@ -4,9 +4,19 @@ import { addRows, dot, type Matrix, scaleRows, sigmoid, silu, standardized, tran
 import { layerNorm, linear, type Params } from "./params.ts";
 import { type Row, reduceSteps, subsample } from "./subsampling.ts";
 
-/** A Conformer encoder on one recording: `[frame][mel]` → `[step][model]` (nemo.md 3.2). */
-export function conformer(p: Params, spec: ConformerSpec, input: Row, context: readonly number[] | undefined): Row {
-  let row = subsample(p, spec.subsampling, input);
+/**
+ * A Conformer encoder on one recording: `[frame][mel]` → `[step][model]` (nemo.md 3.2).
+ * @param numDropped steps left out behind the subsampling, as NeMo's streaming exports drop the first ones
+ */
+export function conformer(
+  p: Params,
+  spec: ConformerSpec,
+  input: Row,
+  context: readonly number[] | undefined,
+  numDropped = 0,
+): Row {
+  const { x, length } = subsample(p, spec.subsampling, input);
+  let row: Row = { x: x.slice(numDropped), length: length - numDropped };
   if (spec.xscaling) row = { ...row, x: scaleRows(row.x, Math.sqrt(spec.modelSize)) };
   if (spec.attention.kind === "abs_pos") {
     row = {

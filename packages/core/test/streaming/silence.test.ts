@@ -136,28 +136,11 @@ describe("rules of silence", () => {
     expect(() => bare.set.open(0, { endpoint: { silence: "vad" } }, () => {})).toThrow(
       "endpoint: expected a voice activity model for silence `vad`, got an engine without one. Open the engine with one, or choose `energy` or `decoder`.",
     );
-    bare.set.open(0, { endpoint: { silence: "energy" } }, () => {});
-    expect(() => opened.set.open(nextId++, {}, () => {}, renamed(bare.set.save(0)))).toThrow(
-      "stream: expected one saved with voice activity model energy, got one of energic. Open it with the model it was saved with.",
+    const { detectors } = bare.parts;
+    const saved = { ...detectors.open("energy", {}).save(), id: "another" };
+    expect(() => detectors.open("energy", {}, saved)).toThrow(
+      "stream: expected one saved with voice activity model energy, got one of another. Open it with the model it was saved with.",
     );
     await bare.release();
   });
 });
-
-/** A saved stream whose detector has another name of the same length but one. */
-function renamed(blob: Uint8Array): Uint8Array {
-  const text = Buffer.from(blob);
-  const at = text.indexOf('"id":"energy"');
-  const length = text.readUInt32LE(4);
-  const json = text
-    .subarray(8, 8 + length)
-    .toString()
-    .replace('"id":"energy"', '"id":"energic"');
-  expect(at).toBeGreaterThan(0);
-  const floats = text.subarray(8 + Math.ceil(length / 4) * 4);
-  const head = Buffer.alloc(8 + Math.ceil((length + 1) / 4) * 4);
-  text.copy(head, 0, 0, 8);
-  head.writeUInt32LE(length + 1, 4);
-  head.write(json, 8);
-  return new Uint8Array(Buffer.concat([head, floats]));
-}

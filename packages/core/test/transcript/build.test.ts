@@ -124,6 +124,20 @@ describe("buildTranscript", () => {
     ]);
   });
 
+  test("ends real times with the recording, of which the last step is only a part", () => {
+    const hypothesis = found(ENGLISH, [
+      ["▁he", 3, 5],
+      ["▁yes", 11, 13],
+    ]);
+    const options = { spec: specWith(), head: "transducer", durationSec: 0.9 } as const;
+    const ends = (timestamps: "steps" | "nemo") => {
+      const { words, segments } = buildTranscript(hypothesis, ENGLISH, { ...options, timestamps });
+      return [words[1].endSec, segments[0].endSec];
+    };
+    expect(ends("steps")).toEqual([0.9, 0.9]);
+    expect(ends("nemo")[0]).toBeGreaterThan(0.9);
+  });
+
   test("closes segments at separators and, where configured, at pauses", () => {
     const hypothesis = found(ENGLISH, [
       ["▁yes", 1],

@@ -1,5 +1,6 @@
 import { extname } from "node:path";
 import { isSpeechError, SpeechError } from "@nemo-stt/core";
+import { audioOf, createWarnings } from "./checked-audio.ts";
 import type { DecodedAudio, Warn } from "./decoded.ts";
 import { openWithFfmpeg } from "./ffmpeg.ts";
 import { openFlac } from "./flac.ts";
@@ -8,10 +9,10 @@ import { openMp3 } from "./mp3.ts";
 import { openOgg } from "./ogg.ts";
 import { openRaw, type RawFormat, rawFormat, rawFormatOf } from "./raw.ts";
 import { type Sniffed, sniffAudio } from "./sniff.ts";
-import { soundCheck } from "./sound-check.ts";
 import { openWavFile } from "./wav.ts";
 import { openWebm } from "./webm.ts";
 
+export { collectChannels } from "./checked-audio.ts";
 export type { AudioInput } from "./input.ts";
 
 /** Options of `openAudio`. */
@@ -47,14 +48,6 @@ export interface Audio {
   close(): Promise<void>;
 }
 
-const MAX_BLOCK_SAMPLES = 65_536;
-/** With more broken samples than sound ones nothing is left that could be understood. */
-const MIN_FINITE_SHARE = 0.5;
-/** What `channels` holds at most; beyond it a recording is read in blocks. */
-const MAX_CHANNELS_BYTES = 4 * 2 ** 30;
-/** A damaged file may have a thousand damaged places. */
-const MAX_WARNINGS = 20;
-
 /**
  * Opens a recording of any format: WAV, FLAC, MP3, OGG (Vorbis, Opus, FLAC), WebM with Opus, what an installed ffmpeg
  * reads, and samples without a header. The content decides, not the name: where they disagree there is a warning.
@@ -64,12 +57,9 @@ export async function openAudio(input: AudioInput, options: AudioOptions = {}): 
   const opened = await openInput(input, options.name);
   try {
     const extension = extname(options.name ?? (typeof input === "string" ? input : "")).toLowerCase();
-    const warnings: string[] = [];
-    const warn = (sentence: string) => {
-      if (warnings.length < MAX_WARNINGS && !warnings.includes(sentence)) warnings.push(sentence);
-    };
-    const decoded = await openDecoded(opened, { ...options, extension, isStream: input === "-", warn });
-    return audioOf(opened, decoded, { warnings, warn });
+    const told = createWarnings();
+    const decoded = await openDecoded(opened, { ...options, extension, isStream: input === "-", warn: told.warn });
+    return audioOf({ name: opened.source.name, close: opened.close }, decoded, told);
   } catch (error) {
     await opened.close();
     throw error;
@@ -170,81 +160,4 @@ function warnOfName(sniffed: Sniffed & { name: string }, { extension, warn }: Op
   const promised = KINDS_BY_EXTENSION[extension];
   if (promised && promised !== sniffed.kind)
     warn(`It is named ${extension}, but it is ${sniffed.name} and was read as that.`);
-}
-
-function audioOf(
-  { source, close }: OpenInput,
-  decoded: DecodedAudio,
-  { warnings, warn }: { warnings: readonly string[]; warn: Warn },
-): Audio {
-  const { format, sampleRateHz, numChannels, numSamples } = decoded;
-
-  async function* blocks(): AsyncGenerator<Float32Array[], void, undefined> {
-    const check = soundCheck(warn);
-    for await (const block of untilDamage(decoded, warn)) {
-      check.take(block);
-      for (let start = 0; start < block[0].length; start += MAX_BLOCK_SAMPLES) {
-        yield block.map((channel) => channel.subarray(start, start + MAX_BLOCK_SAMPLES));
-      }
-    }
-    check.finish();
-    if (check.finiteShare < MIN_FINITE_SHARE) {
-      const broken = `${((1 - check.finiteShare) * 100).toFixed(0)} %`;
-      const text = `${source.name}: expected samples of sound, got ${broken} that are no numbers. The file is damaged.`;
-      throw new SpeechError("AUDIO_INVALID", text);
-    }
-  }
-
-  return {
-    name: source.name,
-    format,
-    sampleRateHz,
-    numChannels,
-    durationSec: numSamples === undefined ? undefined : numSamples / sampleRateHz,
-    warnings,
-    blocks,
-    channels: () => collectChannels(blocks(), source.name, numChannels),
-    close,
-  };
-}
-
-/** What comes before a place that cannot be decoded is worth having; a file of which nothing can be is not. */
-async function* untilDamage(decoded: DecodedAudio, warn: Warn): AsyncGenerator<Float32Array[], void, undefined> {
-  let hasSound = false;
-  try {
-    for await (const block of decoded.blocks(warn)) {
-      yield block;
-      hasSound = true;
-    }
-  } catch (error) {
-    if (!hasSound || !isSpeechError(error) || error.code !== "AUDIO_INVALID") throw error;
-    warn("Its end is damaged and was left out.");
-  }
-}
-
-/** Joins blocks to one array for each channel. */
-export async function collectChannels(
-  blocks: AsyncIterable<readonly Float32Array[]>,
-  name: string,
-  numChannels: number,
-): Promise<Float32Array[]> {
-  const parts: (readonly Float32Array[])[] = [];
-  let numSamples = 0;
-  for await (const block of blocks) {
-    parts.push(block);
-    numSamples += block[0].length;
-    if (numSamples * numChannels * 4 > MAX_CHANNELS_BYTES) {
-      const text = `${name}: expected at most ${MAX_CHANNELS_BYTES} bytes of samples at once, got more. Read it in blocks.`;
-      throw new SpeechError("LIMIT_EXCEEDED", text);
-    }
-  }
-  return Array.from({ length: numChannels }, (_, channel) => {
-    const joined = new Float32Array(numSamples);
-    let start = 0;
-    for (const part of parts) {
-      joined.set(part[channel], start);
-      start += part[channel].length;
-    }
-    return joined;
-  });
 }

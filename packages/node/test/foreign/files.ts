@@ -47,7 +47,11 @@ export function readPcm16(url: URL): Float32Array {
 }
 
 /** Exports a checkpoint into memory. */
-export async function exported(nemo: URL, layout: "nemo-stt" | ForeignLayout): Promise<Map<string, Uint8Array>> {
+export async function exported(
+  nemo: URL,
+  layout: "nemo-stt" | ForeignLayout,
+  attContext?: readonly number[],
+): Promise<Map<string, Uint8Array>> {
   const checkpoint = await openNemo(memorySource(readFileSync(nemo), fileURLToPath(nemo)));
   const parts = new Map<string, Uint8Array[]>();
   const create = async (name: string): Promise<ByteSink & { close(): Promise<void> }> => {
@@ -55,7 +59,7 @@ export async function exported(nemo: URL, layout: "nemo-stt" | ForeignLayout): P
     parts.set(name, chunks);
     return { write: async (bytes) => void chunks.push(bytes.slice()), close: async () => {} };
   };
-  await exportModel(await describeCheckpoint(checkpoint), { create }, { layout });
+  await exportModel(await describeCheckpoint(checkpoint), { create }, { layout, attContext });
   return new Map([...parts].map(([name, chunks]) => [name, Buffer.concat(chunks)]));
 }
 

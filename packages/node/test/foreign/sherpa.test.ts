@@ -11,6 +11,7 @@ import {
   type Encoded,
   errorRate,
   foreignGraphs,
+  type Head,
   NO_ERRORS,
   type Recognizer,
   subsamplingFactor,
@@ -24,14 +25,14 @@ import {
   openForeign,
   readPcm16,
   recordings,
-  root,
   shared,
   sherpaPeer,
   tokensFile,
   writeFolder,
 } from "./files.ts";
+import { hasSherpa } from "./platform.ts";
 import { randomHybrid } from "./random-model.ts";
-import { type SherpaPath, sherpaFeatures } from "./sherpa-features.ts";
+import { sherpaFeatures } from "./sherpa-features.ts";
 
 const run = promisify(execFile);
 const folders: string[] = [];
@@ -60,7 +61,7 @@ async function sherpaTexts(folder: string, kind: "ctc" | "rnnt" | "tdt", urls: r
 const MAX_SYMBOLS = { rnnt: 10, tdt: 5 } as const;
 
 /** What our recogniser writes when it is given sherpa-onnx's features and counts steps and symbols as sherpa-onnx does. */
-async function ourTexts({ acoustic, extractor, tokenizer }: Recognizer, path: SherpaPath, urls: readonly URL[]) {
+async function ourTexts({ acoustic, extractor, tokenizer }: Recognizer, path: Head, urls: readonly URL[]) {
   const texts: string[] = [];
   for (const url of urls) {
     const features = sherpaFeatures(extractor.spec, readPcm16(url), path);
@@ -96,10 +97,6 @@ async function expectSameTexts(files: Files, urls: readonly URL[]): Promise<void
   expect(texts.every((text) => text.length > 10)).toBe(true);
   expect(await sherpaTexts(folder, transducer.kind, urls, numMels)).toEqual(texts);
 }
-
-/** npm leaves the package's binary out on platforms that sherpa-onnx has none for. */
-const platform = `${process.platform === "win32" ? "win" : process.platform}-${process.arch}`;
-const hasSherpa = existsSync(new URL(`node_modules/sherpa-onnx-${platform}`, root));
 
 // sherpa-onnx computes features of its own, unlike NeMo's; so that texts can be equal, ours gets the same ones.
 describe.skipIf(!hasSherpa)("the unmodified sherpa-onnx-node", () => {

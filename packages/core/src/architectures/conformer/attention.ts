@@ -16,14 +16,15 @@ import {
 } from "../../onnx/ops.ts";
 import { linear, type Net, toRows, weight } from "../net.ts";
 import type { StepMasks } from "./masks.ts";
+import type { PositionKeys, PositionUse } from "./positions.ts";
 
 /** Sizes every layer of one encoder call shares. */
 export interface AttentionInputs {
   /** int64 `[1]` */
   readonly numSteps: Value;
   readonly masks: StepMasks;
-  /** Position rows `[2 · step, model]`; undefined for absolute positions. */
-  readonly positions: Value | undefined;
+  /** Undefined for absolute positions. */
+  readonly positionKeys: PositionKeys | undefined;
 }
 
 /**
@@ -42,10 +43,11 @@ export function attention(net: Net, spec: ConformerSpec, prefix: string, rows: V
   const biased = (name: string) => plain(add(g, query, scaledBias(net, `${prefix}.${name}`, scale)));
 
   let scores: Value;
-  if (inputs.positions === undefined) {
+  if (inputs.positionKeys === undefined) {
     scores = matMul(g, plain(query), key);
   } else {
-    const byPosition = positionScores(net, spec, prefix, biased("pos_bias_v"), inputs);
+    const keys = inputs.positionKeys(positionUse(net, spec, prefix));
+    const byPosition = alignPositions(net, matMul(g, biased("pos_bias_v"), keys), inputs.numSteps, inputs.numSteps);
     scores = add(g, matMul(g, biased("pos_bias_u"), key), byPosition);
   }
   scores = add(g, scores, inputs.masks.scoreBias);
@@ -73,17 +75,14 @@ export function scaledBias(net: Net, name: string, scale: number): Value {
   return mul(net.g, weight(net, name), net.g.number(scale));
 }
 
-/** The relative-position half of the scores, `[batch, head, query, key]`. */
-function positionScores(net: Net, spec: ConformerSpec, prefix: string, query: Value, inputs: AttentionInputs): Value {
+/** How a layer turns position rows into keys; in float32 whatever the encoder's precision. */
+function positionUse(net: Net, spec: ConformerSpec, prefix: string): PositionUse {
   const { g } = net;
   const headSize = spec.modelSize / spec.numHeads;
-  const projected = reshape(
-    g,
-    linear({ ...net, precision: "float32" }, inputs.positions as Value, `${prefix}.linear_pos`),
-    [1, -1, spec.numHeads, headSize],
-  );
-  const raw = matMul(g, query, transpose(g, projected, [0, 2, 3, 1]));
-  return alignPositions(net, raw, inputs.numSteps, inputs.numSteps);
+  return {
+    project: (rows) => linear({ ...net, precision: "float32" }, rows, `${prefix}.linear_pos`),
+    toKeys: (projected) => transpose(g, reshape(g, projected, [1, -1, spec.numHeads, headSize]), [0, 2, 3, 1]),
+  };
 }
 
 /**
@@ -94,8 +93,12 @@ function positionScores(net: Net, spec: ConformerSpec, prefix: string, query: Va
  * `query - 1` off the front and one off the end leaves rows one shorter, aligned by key.
  */
 export function alignPositions(net: Net, raw: Value, numQueries: Value, numKeys: Value): Value {
+  return alignFlatPositions(net, reshape(net.g, raw, [0, 0, -1]), numQueries, numKeys);
+}
+
+/** The same from flattened matrices `[a, b, query · (key + query)]`. */
+export function alignFlatPositions(net: Net, flat: Value, numQueries: Value, numKeys: Value): Value {
   const { g } = net;
-  const flat = reshape(g, raw, [0, 0, -1]);
   const one = g.ints([1]);
   const cut = slice(g, flat, 2, sub(g, numQueries, one), -1);
   const width = sub(g, add(g, numKeys, numQueries), one);

@@ -5,7 +5,7 @@ import { linear, type Net, normalize, toRows } from "../net.ts";
 import { type AttentionInputs, attention } from "./attention.ts";
 import { convolution } from "./convolution.ts";
 import { stepMasks } from "./masks.ts";
-import { absolutePositions, localPositions, relativePositions } from "./positions.ts";
+import { absolutePositions, localPositionKeys, relativePositionKeys } from "./positions.ts";
 import { reduceSteps, type Sequence, subsample } from "./subsampling.ts";
 
 /** Inputs of an offline Conformer: features `[batch, mel, frame]`, lengths `[batch]`, attention context `[2]` or `[3]`. */
@@ -14,6 +14,8 @@ export interface ConformerInputs {
   readonly lengths: Value;
   /** Undefined for full attention. */
   readonly context: Value | undefined;
+  /** Up to how many steps position keys are constants of the graph; those of 20 s unless told. */
+  readonly numKnownSteps?: number;
 }
 
 /**
@@ -35,7 +37,7 @@ export function conformerEncoder(
     const positions = absolutePositions(g, sizeOf(g, sequence.x, 1), spec.modelSize);
     sequence = { ...sequence, x: add(g, sequence.x, positions) };
   }
-  let shared = attentionInputs(net, spec, sequence, inputs.context);
+  let shared = attentionInputs(net, spec, sequence, inputs);
   let rows = toRows(net, sequence.x, spec.modelSize);
   for (let i = 0; i < spec.numLayers; i++) {
     const prefix = `encoder.layers.${i}`;
@@ -50,7 +52,7 @@ export function conformerEncoder(
         x: unrow(net, rows, shared.numSteps, spec.modelSize),
         lengths: sequence.lengths,
       });
-      shared = attentionInputs(net, spec, sequence, inputs.context);
+      shared = attentionInputs(net, spec, sequence, inputs);
       rows = toRows(net, sequence.x, spec.modelSize);
     }
   }
@@ -93,20 +95,25 @@ function attentionInputs(
   net: Net,
   spec: ConformerSpec,
   sequence: Sequence,
-  context: Value | undefined,
+  { context, numKnownSteps }: ConformerInputs,
 ): AttentionInputs {
   const { g } = net;
   const numSteps = sizeOf(g, sequence.x, 1);
   const { kind, style, contexts } = spec.attention;
   const maskStyle = kind === "rel_pos_local_attn" ? "regular" : style;
   const masks = stepMasks(g, maskStyle, numSteps, sequence.lengths, context);
-  const positions = {
-    rel_pos: () => relativePositions(g, numSteps, numSteps, spec.modelSize),
-    rel_pos_local_attn: () => localPositions(g, numSteps, contexts[0].left, contexts[0].right, spec.modelSize),
+  const positionKeys = {
+    rel_pos: () => relativePositionKeys(g, numSteps, numKnownSteps ?? knownSteps(spec), spec.modelSize),
+    rel_pos_local_attn: () => localPositionKeys(g, numSteps, contexts[0].left, contexts[0].right, spec.modelSize),
     abs_pos: () => undefined,
   }[kind]();
-  return { numSteps, masks, positions };
+  return { numSteps, masks, positionKeys };
 }
+
+/** Up to this many frames position keys are constants: recordings of 20 s, with some percent of the weights' size. */
+const KNOWN_FRAMES = 2048;
+
+const knownSteps = ({ subsampling }: ConformerSpec): number => KNOWN_FRAMES / Math.max(4, subsampling.factor);
 
 function reduced(net: Net, spec: ConformerSpec, sequence: Sequence): Sequence {
   const reduction = spec.reduction as NonNullable<ConformerSpec["reduction"]>;

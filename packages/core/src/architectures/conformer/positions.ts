@@ -1,5 +1,5 @@
 import type { GraphBuilder, Value } from "../../onnx/graph.ts";
-import { add, cast, concat, mul, range, reshape, sub, unsqueeze } from "../../onnx/ops.ts";
+import { add, cast, concat, mul, range, reshape, slice, squeeze, sub, unsqueeze } from "../../onnx/ops.ts";
 
 /** Base of the wave lengths (NeMo `INF_VAL` in `PositionalEncoding.create_pe`). */
 const BASE = 10000;
@@ -27,7 +27,7 @@ function sinusoids(g: GraphBuilder, positions: Value, modelSize: number): Value 
  *
  * One row more than needed: with an even width the relative shift of the scores is a reshape and a slice.
  */
-export function relativePositions(g: GraphBuilder, numKeys: Value, numQueries: Value, modelSize: number): Value {
+function relativePositions(g: GraphBuilder, numKeys: Value, numQueries: Value, modelSize: number): Value {
   return sinusoids(g, cast(g, relativeDistances(g, numKeys, numQueries), "float32"), modelSize);
 }
 
@@ -61,21 +61,61 @@ export function absolutePositions(g: GraphBuilder, numSteps: Value, modelSize: n
   return sinusoids(g, cast(g, range(g, numSteps), "float32"), modelSize);
 }
 
+/** What a layer makes of position rows. */
+export interface PositionUse {
+  /** Position rows `[distance, model]` through the layer's `linear_pos`. */
+  readonly project: (rows: Value) => Value;
+  /** Projected rows as keys, `[1, head, headSize, distance]`. */
+  readonly toKeys: (projected: Value) => Value;
+}
+
+/** The position keys of a layer for the distances `step - 1 … -step`, `[1, head, headSize, 2 · step]`. */
+export type PositionKeys = (use: PositionUse) => Value;
+
 /**
- * Relative positions as NeMo's local attention adds them: a row for every distance as in `relativePositions`, zero where
- * it adds none.
+ * Position keys of NeMo's relative attention (`RelPositionalEncoding`).
+ *
+ * They are the same for every recording, and cost 6 % of an encoder. Up to `numKnownSteps` steps they are constants that
+ * the runtime computes once, when it loads the graph, and a call takes its part of them; beyond they are computed.
+ */
+export function relativePositionKeys(
+  g: GraphBuilder,
+  numSteps: Value,
+  numKnownSteps: number,
+  modelSize: number,
+): PositionKeys {
+  const known = g.ints([numKnownSteps]);
+  const knownRows = relativePositions(g, known, known, modelSize);
+  const isKnown = squeeze(g, g.op("LessOrEqual", [numSteps, known]), [0]);
+  const ownSteps = g.op("Where", [isKnown, g.ints([0]), numSteps]);
+  const ownRows = relativePositions(g, ownSteps, ownSteps, modelSize);
+  const first = sub(g, known, numSteps);
+  const end = add(g, known, numSteps);
+  return ({ project, toKeys }) => {
+    const knownKeys = toKeys(project(knownRows));
+    return g.choose(
+      isKnown,
+      "float32",
+      () => slice(g, knownKeys, 3, first, end),
+      () => toKeys(project(ownRows)),
+    );
+  };
+}
+
+/**
+ * Position keys of NeMo's local attention: those of every distance as in `relativePositionKeys`, zero where it adds none.
  *
  * `RelPositionMultiHeadAttentionLongformer` keeps one score for each of `2w + 1` slots, `w` the larger context, and adds
  * the position terms to the first `left` slots and to the last `right + 1`. With unequal contexts these are not the
  * slots of the same distances; the checkpoint was trained that way, so it is kept.
  */
-export function localPositions(
+export function localPositionKeys(
   g: GraphBuilder,
   numSteps: Value,
   left: number,
   right: number,
   modelSize: number,
-): Value {
+): PositionKeys {
   const w = Math.max(left, right);
   const numSlots = 2 * w + 1;
   const rows = g.table(`local_positions/${left}_${right}_${modelSize}`, [numSlots + 1, modelSize], () =>
@@ -83,7 +123,9 @@ export function localPositions(
   );
   const slots = sub(g, g.ints([w]), relativeDistances(g, numSteps, numSteps));
   const outside = g.op("Or", [g.op("Less", [slots, g.ints([0])]), g.op("GreaterOrEqual", [slots, g.ints([numSlots])])]);
-  return g.op("Gather", [rows, g.op("Where", [outside, g.ints([numSlots]), slots])], { axis: 0 });
+  const chosen = g.op("Where", [outside, g.ints([numSlots]), slots]);
+  // The rows are constants, and so is what a layer projects them to: the runtime computes it once.
+  return ({ project, toKeys }) => toKeys(g.op("Gather", [project(rows), chosen], { axis: 0 }));
 }
 
 /** The position row of every slot, and a last row of zeros for distances outside. */

@@ -1,10 +1,11 @@
 import type { ConformerSpec } from "../../config/spec.ts";
 import type { StreamGeometry } from "../../config/streaming.ts";
 import type { GraphBuilder, Value } from "../../onnx/graph.ts";
-import { add, concat, reshape, reshapeTo, sizeOf, slice, transpose } from "../../onnx/ops.ts";
+import { add, concat, reshape, reshapeTo, sizeOf, slice, transpose, unsqueeze } from "../../onnx/ops.ts";
+import { rowZeros } from "../int8.ts";
 import { linear, type Net, toRows } from "../net.ts";
-import { alignPositions, scaledBias } from "./attention.ts";
-import { convolved, gatedRows } from "./convolution.ts";
+import { alignFlatPositions, scaledBias } from "./attention.ts";
+import { convolvedImage, gatedRows } from "./convolution.ts";
 import { conformerLayer } from "./encoder.ts";
 import { streamMasks } from "./masks.ts";
 import { positionRows } from "./positions.ts";
@@ -72,24 +73,31 @@ export function streamingConformer(
   const numSteps = sizeOf(g, sequence.x, 1);
   const numCached = sizeOf(g, inputs.attentionRows, 1);
   const farthest = geometry.maxLeft + geometry.maxSteps - 1;
+  const layout = cacheLayout(spec, geometry);
+  const offsets = (within: number) =>
+    Array.from({ length: spec.numLayers }, (_, i) => i * layout.rowsPerLayer + within);
   const shared: Shared = {
     ...inputs,
     numSteps,
     numCached,
-    layout: cacheLayout(spec, geometry),
+    heads: reshape(g, inputs.pool, [-1, spec.numHeads, spec.modelSize / spec.numHeads]),
+    keyRows: rowsAt(g, inputs.attentionRows, offsets(0)),
+    valueRows: rowsAt(g, inputs.attentionRows, offsets(layout.left)),
+    convRowsAt: inputs.convRows === undefined ? [] : rowsAt(g, inputs.convRows, offsets(0)),
     scoreBias: streamMasks(g, { ...inputs, numCached, numSteps, steps: sequence.lengths }),
     positions: positionRows(g, farthest, geometry.maxSteps, spec.modelSize),
     farthest,
   };
   let rows = toRows(net, sequence.x, spec.modelSize);
   const cache: Value[] = [];
+  const layers = net.precision === "int8" ? { ...net, rowZeros: rowZeros(g, rows) } : net;
   for (let i = 0; i < spec.numLayers; i++) {
     const prefix = `encoder.layers.${i}`;
     const parts = {
-      attention: (x: Value) => cachedAttention(net, spec, `${prefix}.self_attn`, x, { ...shared, layer: i }, cache),
-      convolution: (x: Value) => cachedConvolution(net, spec, `${prefix}.conv`, x, { ...shared, layer: i }, cache),
+      attention: (x: Value) => cachedAttention(layers, spec, `${prefix}.self_attn`, x, { ...shared, layer: i }, cache),
+      convolution: (x: Value) => cachedConvolution(layers, spec, `${prefix}.conv`, x, { ...shared, layer: i }, cache),
     };
-    rows = g.scope(`layers.${i}`, () => conformerLayer(net, prefix, rows, parts));
+    rows = g.scope(`layers.${i}`, () => conformerLayer(layers, prefix, rows, parts));
   }
   const size = spec.outSize ?? spec.modelSize;
   if (spec.outSize !== undefined) rows = linear(net, rows, "encoder.out_proj");
@@ -100,21 +108,34 @@ export function streamingConformer(
 interface Shared extends StreamingInputs {
   readonly numSteps: Value;
   readonly numCached: Value;
-  readonly layout: CacheLayout;
   readonly scoreBias: Value;
   /** Position rows `[distance, model]`, from `farthest` down. */
   readonly positions: Value;
   readonly farthest: number;
+  /** The pool as `[row, head, headSize]`. */
+  readonly heads: Value;
+  /** Rows of the pool, `[batch, 1, row]` for each layer. */
+  readonly keyRows: readonly Value[];
+  readonly valueRows: readonly Value[];
+  readonly convRowsAt: readonly Value[];
 }
 
 type OfLayer = Shared & { readonly layer: number };
 
-/** Rows of the pool for one layer: `base` rows of the first layer, moved to `part` of this one. */
-function cachedRows(g: GraphBuilder, shared: OfLayer, base: Value, part: "key" | "value" | "conv"): Value {
-  const { layout, layer } = shared;
-  const within = { key: 0, value: layout.left, conv: 0 }[part];
-  const offset = g.int32(layer * layout.rowsPerLayer + within);
-  return g.op("Gather", [shared.pool, add(g, base, offset)], { axis: 0 });
+/**
+ * Rows of the pool for every layer and part: `base` rows of the first layer moved to each, as one constant sum that is
+ * split, because a sum for each layer costs more than it adds.
+ * @returns `[batch, 1, row]` for each offset
+ */
+function rowsAt(g: GraphBuilder, base: Value, offsets: readonly number[]): Value[] {
+  const moves = g.initializer({
+    name: `const/int32/${offsets.join("_")}`,
+    type: "int32",
+    dims: [1, offsets.length, 1],
+    bytes: () => new Uint8Array(Int32Array.from(offsets).buffer),
+  });
+  const all = add(g, unsqueeze(g, base, [1]), moves);
+  return offsets.length === 1 ? [all] : g.ops("Split", [all], offsets.length, { axis: 1 });
 }
 
 /** Self-attention of new steps to the cached ones and to each other, on rows `[batch · step, model]`. */
@@ -134,23 +155,20 @@ function cachedAttention(
   const key = linear(net, rows, `${prefix}.linear_k`);
   const value = linear(net, rows, `${prefix}.linear_v`);
   cache.push(key, value);
-  // [head, batch, key, headSize]
-  const known = (part: "key" | "value", own: Value) => {
-    const fresh = reshapeTo(g, own, [-1, shared.numSteps, modelSize]);
-    const all = concat(g, [cachedRows(g, shared, shared.attentionRows, part), fresh], 1);
-    return transpose(g, reshape(g, all, [0, 0, numHeads, headSize]), [2, 0, 1, 3]);
+  // [1, head, batch, key, headSize]
+  const known = (cachedAt: readonly Value[], own: Value) => {
+    const fresh = reshapeTo(g, own, [-1, 1, shared.numSteps, numHeads, headSize]);
+    const cached = g.op("Gather", [shared.heads, cachedAt[shared.layer]], { axis: 0 });
+    return transpose(g, concat(g, [cached, fresh], 2), [1, 3, 0, 2, 4]);
   };
   // [head, batch · step, headSize]: one product for all rows of a head, however few steps a stream has.
   const biased = (name: string) => transpose(g, add(g, query, scaledBias(net, `${prefix}.${name}`, scale)), [1, 0, 2]);
-  const perStream = reshapeTo(g, biased("pos_bias_u"), [numHeads, -1, shared.numSteps, headSize]);
-  const byContent = g.op("FusedMatMul", [perStream, known("key", key)], { transB: 1 }, "com.microsoft");
-  const scores = add(
-    g,
-    add(g, byContent, positionScores(net, spec, prefix, biased("pos_bias_v"), shared)),
-    shared.scoreBias,
-  );
-  const context = g.op("MatMul", [g.op("Softmax", [scores], { axis: -1 }), known("value", value)]);
-  const merged = reshape(g, transpose(g, context, [1, 2, 0, 3]), [-1, modelSize]);
+  const perStream = reshapeTo(g, biased("pos_bias_u"), [1, numHeads, -1, shared.numSteps, headSize]);
+  const byContent = g.op("FusedMatMul", [perStream, known(shared.keyRows, key)], { transB: 1 }, "com.microsoft");
+  const byPosition = positionScores(net, spec, prefix, biased("pos_bias_v"), shared);
+  const scores = add(g, add(g, byContent, byPosition), shared.scoreBias);
+  const context = g.op("MatMul", [g.op("Softmax", [scores], { axis: -1 }), known(shared.valueRows, value)]);
+  const merged = reshape(g, transpose(g, context, [0, 2, 3, 1, 4]), [-1, modelSize]);
   return linear(net, merged, `${prefix}.linear_out`);
 }
 
@@ -166,9 +184,10 @@ function positionScores(net: Net, spec: ConformerSpec, prefix: string, query: Va
   const numKeys = add(g, numCached, numSteps);
   // Distances numKeys - 1 … -numSteps: where they begin among those from `farthest` down.
   const first = g.op("Sub", [g.ints([shared.farthest + 1]), numKeys]);
-  const wanted = slice(g, raw, 2, first, add(g, first, add(g, numKeys, numSteps)));
-  const byStream = reshapeTo(g, wanted, [spec.numHeads, -1, numSteps, add(g, numKeys, numSteps)]);
-  return alignPositions(net, byStream, numSteps, numKeys);
+  const width = add(g, numKeys, numSteps);
+  const wanted = slice(g, raw, 2, first, add(g, first, width));
+  const flat = reshapeTo(g, wanted, [spec.numHeads, -1, g.op("Mul", [numSteps, width])]);
+  return alignFlatPositions(net, flat, numSteps, numKeys);
 }
 
 /** The convolution module over cached and new steps, on rows `[batch · step, model]`. */
@@ -183,8 +202,8 @@ function cachedConvolution(
   const { g } = net;
   const gated = gatedRows(net, prefix, rows);
   cache.push(gated);
-  const fresh = reshapeTo(g, gated, [-1, shared.numSteps, spec.modelSize]);
-  if (shared.convRows === undefined) return convolved(net, spec, prefix, fresh, [0, 0]);
-  const all = concat(g, [cachedRows(g, shared, shared.convRows, "conv"), fresh], 1);
-  return convolved(net, spec, prefix, all, [0, 0]);
+  const fresh = reshapeTo(g, gated, [-1, 1, shared.numSteps, spec.modelSize]);
+  const cachedAt = shared.convRowsAt.at(shared.layer);
+  const all = cachedAt ? concat(g, [g.op("Gather", [shared.pool, cachedAt], { axis: 0 }), fresh], 2) : fresh;
+  return convolvedImage(net, spec, prefix, transpose(g, all, [0, 3, 1, 2]), [0, 0]);
 }

@@ -1,0 +1,169 @@
+// The measured rows as the tables of docs/performance.md, ratios first.
+
+/** All tables as lines of Markdown. */
+export function tableOf(results) {
+  const rows = rowsOf(results.measured);
+  const { cpu, numCores, node, passes, clock, isPinned } = results;
+  const core = isPinned ? "one core that all sides share in turn" : "one thread each, in turn";
+  return [
+    `${cpu}, ${numCores} cores, Node ${node}; ${core}; ${clock}`,
+    ...offlineTable(rows.offline ?? [], passes),
+    ...exportTable(rows.export?.[0]),
+    ...saturatedTable(rows.saturated ?? []),
+    ...stepsTable(rows.saturated ?? []),
+    ...floorTable(rows.floor ?? []),
+    ...pacedTable(rows.paced ?? []),
+    ...memoryTable(rows.saturated ?? [], rows.day ?? []),
+    ...Object.entries(results.notMeasured).flatMap(([label, reason]) => ["", `Not measured: ${label}: ${reason}`]),
+  ];
+}
+
+/** Every list that measurements add to, joined. */
+function rowsOf(measured) {
+  const rows = {};
+  for (const lists of Object.values(measured)) {
+    for (const [name, list] of Object.entries(lists)) rows[name] = [...(rows[name] ?? []), list].flat();
+  }
+  return rows;
+}
+
+/** A Markdown table, nothing where there are no rows. */
+function table(title, head, rows) {
+  if (rows.length === 0) return [];
+  const line = (cells) => `| ${cells.join(" | ")} |`;
+  return ["", ...title, line(head), `|${"---|".repeat(head.length)}`, ...rows.map(line)];
+}
+
+const times = (value) => `${value.toFixed(2)} ×`;
+const ms = (value) => (value < 100 ? value.toFixed(1) : value.toFixed(0));
+const mb = (bytes) => `${(bytes / 1e6).toFixed(1)} MB`;
+const modeOf = ({ attContext, chunkSec }) => `${Math.round(1000 * (chunkSec ?? 0.08 * (attContext[1] + 1)))} ms`;
+
+function offlineTable(rows, passes) {
+  if (rows.length === 0) return [];
+  const title = [`Whole recordings, ${rows[0].audioSec.toFixed(0)} s of sound, median of ${passes} passes:`, ""];
+  const head = ["offline", "weights", "sherpa-onnx runs", "ratio", "ours, × real time", "sherpa-onnx, × real time"];
+  const line = (r) => [
+    r.model,
+    r.precision,
+    r.peerGraph,
+    `${r.ratio.toFixed(2)} (least ${r.minRatio.toFixed(2)})`,
+    r.oursRtfx.toFixed(0),
+    r.peerRtfx.toFixed(0),
+  ];
+  return table(title, head, rows.map(line));
+}
+
+function exportTable(e) {
+  if (!e) return [];
+  const own = `${((e.peakBytes - e.nodeBytes) / 1e6).toFixed(0)} MB above Node's own ${(e.nodeBytes / 1e6).toFixed(0)} MB`;
+  return table(
+    [],
+    ["export of the 114 M hybrid, command line", "ours", "NeMo 3.0.0", "ratio"],
+    [
+      ["wall time", `${e.wallSec.toFixed(2)} s`, `${e.nemo.wallSec} s`, `${e.ratio.toFixed(0)} ×`],
+      [
+        "peak resident memory",
+        `${(e.peakBytes / 1e6).toFixed(0)} MB (${own}; weights ${(e.weightsBytes / 1e6).toFixed(0)} MB)`,
+        `${(e.nemo.peakBytes / 1e6).toFixed(0)} MB`,
+        `${(e.nemo.peakBytes / e.peakBytes).toFixed(0)} ×`,
+      ],
+    ],
+  );
+}
+
+function saturatedTable(rows) {
+  const title = [
+    "Streams that one core carries in real time (chunks of all streams at once, 1 to 64 streams, caches full), and the time of one stream's step alone, ours to sherpa-onnx's:",
+    "",
+  ];
+  const head = ["streams", "weights", "mode", "sherpa-onnx runs", "ratio", "ours", "sherpa-onnx", "one stream's step"];
+  const line = (r) => [
+    r.model,
+    r.precision,
+    modeOf(r),
+    r.peer,
+    times(r.ratio),
+    r.oursStreams.toFixed(1),
+    r.peerStreams.toFixed(1),
+    `${times(r.stepRatio)} (${ms(r.ours[0].ms)} / ${ms(r.sherpa[0].ms)} ms)`,
+  ];
+  return table(title, head, rows.map(line));
+}
+
+/** Milliseconds for one chunk of every stream, by the number of streams. */
+function stepsTable(rows) {
+  const counts = [1, 2, 4, 8, 16, 32, 64];
+  const title = [
+    "Milliseconds for a chunk of every stream, by the number of streams, until one core is too little:",
+    "",
+  ];
+  const head = ["lockstep", "weights", "mode", "side", ...counts.map(String)];
+  const cells = (points) =>
+    counts.map((n) => points.find(({ numStreams }) => numStreams === n)?.ms).map((v) => (v ? ms(v) : ""));
+  const known = new Set();
+  const lines = rows.flatMap((r) => {
+    const own = `${r.model} ${r.precision} ${r.attContext}`;
+    const first = [r.model, r.precision, modeOf(r)];
+    const lines = known.has(own) ? [] : [[...first, "ours", ...cells(r.ours)]];
+    known.add(own);
+    return [...lines, [...first, `sherpa-onnx, ${r.peer}`, ...cells(r.sherpa)]];
+  });
+  return table(title, head, lines);
+}
+
+function floorTable(rows) {
+  const title = [
+    "The floor: the same matrix products alone (weights, attention, 1 × 1 convolutions; in 8 bits where ours are), one batch:",
+    "",
+  ];
+  const head = ["floor", "weights", "mode", "streams a batch", "ratio", "encoder", "products alone", "GOP/s of these"];
+  const line = (r) => [
+    r.model,
+    r.precision,
+    modeOf(r),
+    String(r.rows),
+    times(r.ratio),
+    `${ms(r.encodeMs)} ms`,
+    `${ms(r.floorMs)} ms`,
+    (r.operations / r.floorMs / 1e6).toFixed(0),
+  ];
+  return table(title, head, rows.map(line));
+}
+
+function pacedTable(rows) {
+  const title = [
+    "In real time (packets of 80 ms, streams out of step): milliseconds from the arrival of a chunk's last packet to its result, as far as a side keeps up:",
+    "",
+  ];
+  const head = ["real time", "weights", "mode", "side", "streams", "p99 to one stream's median", "p50", "p95", "p99"];
+  const line = (r) => {
+    const isSame = (o) =>
+      o.model === r.model && o.precision === r.precision && String(o.attContext) === String(r.attContext);
+    const one = rows.find((o) => isSame(o) && o.side === r.side && o.numStreams === 1);
+    const side = r.side === "ours" ? "ours" : `sherpa-onnx, ${r.side}`;
+    const latencies = [r.p50, r.p95, r.p99].map(ms);
+    return [r.model, r.precision, modeOf(r), side, String(r.numStreams), times(r.p99 / one.p50), ...latencies];
+  };
+  return table(title, head, rows.map(line));
+}
+
+function memoryTable(saturated, day) {
+  const seen = new Map();
+  for (const r of saturated) if (!seen.has(`${r.model} ${r.precision}`)) seen.set(`${r.model} ${r.precision}`, r);
+  const head = ["memory of a stream", "weights", "its caches", "measured over 63 streams"];
+  const rows = [...seen.values()].map((r) => [r.model, r.precision, mb(r.oursCacheBytes), mb(r.oursStreamBytes)]);
+  const days = day.map((d) => [
+    `${d.model}, ${d.precision}, ${modeOf(d)}, ${d.numStreams} streams`,
+    `${d.hours.toFixed(1)} h in ${d.seconds.toFixed(0)} s`,
+    mb(d.earlyBytes),
+    mb(d.lateBytes),
+    mb(d.maxBytes),
+  ]);
+  const dayTitle = [
+    "Resident memory while as much sound as fits is streamed as fast as it goes (a day where it fits):",
+    "",
+  ];
+  const dayHead = ["a day of sound", "heard", "after a tenth", "in the end", "most"];
+  return [...table([], head, rows), ...table(dayTitle, dayHead, days)];
+}

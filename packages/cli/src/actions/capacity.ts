@@ -1,0 +1,149 @@
+import { spawn } from "node:child_process";
+import { availableParallelism, cpus } from "node:os";
+import { fileURLToPath } from "node:url";
+import { type ModelPackage, openStreamSet, SpeechError, streamModes } from "@nemo-stt/core";
+import { BUNDLED_MODELS, nodeRuntime, openModel } from "@nemo-stt/node";
+import type { CapacityFlags } from "../commands/capacity.ts";
+import type { Console } from "../console.ts";
+import { precisionOf } from "../options.ts";
+import { createBabble } from "./babble.ts";
+import { type CapacityReport, capacityText, type ModeCapacity } from "./capacity-report.ts";
+import { createTrialClock, type Found, findCapacity, runTrial, type TrialParts, warmStream } from "./capacity-trial.ts";
+import type { Mode } from "./latency.ts";
+import { readWaveform } from "./recordings.ts";
+
+/** Measures how many streams of each mode a core carries, then all cores at once. */
+export async function capacity(flags: CapacityFlags, console: Console): Promise<void> {
+  const numCores = flags.cores ?? availableParallelism();
+  const model = await openModel(flags.model ?? BUNDLED_MODELS.speech, { precision: precisionOf(flags.quantize) });
+  const waveform = flags.audio
+    ? await readWaveform(flags.audio, model.spec.sampleRateHz, (text) => console.err(text))
+    : createBabble(model.spec.sampleRateHz, BABBLE_SEC);
+  const bar = console.progress("measure one core", 100);
+  const alone = await measureCore(model, waveform, flags, (share) => bar.update(100 * share)).finally(bar.stop);
+  const together = numCores > 1 ? await measureTogether(flags, numCores, console) : [alone];
+  const modes = alone.modes.map((mode, i): ModeCapacity => {
+    const inAll = together.reduce((sum, core) => sum + core.modes[i].perCore.streams, 0);
+    return { ...mode, inAll: { cores: numCores, streams: inAll } };
+  });
+  const report: CapacityReport = {
+    model: model.name,
+    cpu: cpus()[0]?.model.trim() ?? "unknown processor",
+    sound: flags.audio ?? "synthetic babble",
+    modes,
+    streamBytes: alone.streamBytes,
+    processBytes: alone.processBytes,
+    wanted: flags.streams,
+  };
+  console.out(flags.json ? JSON.stringify(report) : capacityText(report));
+}
+
+const BABBLE_SEC = 20;
+/** Caches of all streams lie in one array: this much of it at most. */
+const MAX_POOL_BYTES = 2 * 2 ** 30;
+/** Every stream of a set may take two places. */
+const PLACES_PER_STREAM = 2;
+
+type CoreReport = Pick<CapacityReport, "modes" | "streamBytes" | "processBytes">;
+
+/** One core: this thread, with one thread in the runtime. */
+async function measureCore(
+  model: ModelPackage,
+  waveform: Float32Array,
+  flags: CapacityFlags,
+  onProgress: (share: number) => void,
+): Promise<CoreReport> {
+  const clock = createTrialClock();
+  const { now } = clock;
+  const small = await openStreamSet(model, nodeRuntime(), { now, maxStreams: 1 });
+  const streamBytes = small.parts.encoder.pool.slotBytes;
+  await small.release();
+  const limit = Math.max(1, Math.min(flags.limit, Math.floor(MAX_POOL_BYTES / (PLACES_PER_STREAM * streamBytes))));
+  const opened = await openStreamSet(model, nodeRuntime(), { now, maxStreams: limit });
+  try {
+    const modes: ModeCapacity[] = [];
+    const chosen = chosenModes(model, flags);
+    for (const [i, mode] of chosen.entries()) {
+      const endpoint = { silence: "decoder" } as const;
+      const options = { attContext: mode.attContext, head: flags.head, endpoint };
+      const parts = { opened, clock, mode, options, waveform, sampleRateHz: model.spec.sampleRateHz };
+      const found = await measureMode(parts, flags.seconds, limit);
+      modes.push(modeCapacity(mode, found));
+      onProgress((i + 1) / chosen.length);
+    }
+    return { modes, streamBytes, processBytes: process.memoryUsage.rss() };
+  } finally {
+    await opened.release();
+  }
+}
+
+/** Steps that attention looks back on, and some more, in seconds of any model. */
+const WARM_SEC = 8;
+
+async function measureMode(parts: TrialParts, seconds: number, limit: number): Promise<Found> {
+  const saved = await warmStream(parts, Math.min(WARM_SEC, Math.max(seconds, parts.mode.chunkSec) * 4));
+  // What is compiled and allocated at the first batch of a size is not counted.
+  await runTrial(parts, 1, 0, saved);
+  return findCapacity((numStreams) => runTrial(parts, numStreams, seconds, saved), limit);
+}
+
+function chosenModes({ spec }: ModelPackage, { attContext }: CapacityFlags): Mode[] {
+  const modes = streamModes(spec);
+  if (!attContext) return modes;
+  const mode = modes.find((known) => known.attContext.every((value, i) => value === attContext[i]));
+  if (mode) return [mode];
+  const list = modes.map((known) => `[${known.attContext}]`).join(" ");
+  throw new SpeechError(
+    "MODEL_UNSUPPORTED",
+    `attention context [${attContext}]: expected one of ${list}, for a stream. Choose one of these.`,
+  );
+}
+
+function modeCapacity({ attContext, chunkSec }: Mode, { single, most }: Found): ModeCapacity {
+  return {
+    attContext,
+    chunkSec,
+    single: { p50Sec: single.p50Sec, p99Sec: single.p99Sec, load: single.load },
+    perCore: { streams: most.numStreams, p50Sec: most.p50Sec, p99Sec: most.p99Sec, load: most.load },
+    inAll: { cores: 1, streams: most.numStreams },
+  };
+}
+
+/** The same on several cores at once, each a process of its own. */
+async function measureTogether(flags: CapacityFlags, numCores: number, console: Console): Promise<CoreReport[]> {
+  const args = ["capacity", "--cores", "1", "--json", "--seconds", `${flags.seconds}`, "--limit", `${flags.limit}`];
+  if (flags.model) args.push("--model", flags.model);
+  if (flags.attContext) args.push("--att-context", flags.attContext.join(","));
+  if (flags.head) args.push("--head", flags.head);
+  if (flags.audio) args.push("--audio", flags.audio);
+  if (flags.quantize) args.push("--quantize", flags.quantize);
+  const bar = console.progress(`measure ${numCores} cores`, 1);
+  try {
+    return await Promise.all(Array.from({ length: numCores }, () => runOwn(args)));
+  } finally {
+    bar.stop();
+  }
+}
+
+function runOwn(args: readonly string[]): Promise<CoreReport> {
+  const program = fileURLToPath(new URL("../bin.js", import.meta.url));
+  return new Promise((resolve, reject) => {
+    const child = spawn(process.execPath, [program, ...args], { stdio: ["ignore", "pipe", "pipe"] });
+    let out = "";
+    let err = "";
+    child.stdout.on("data", (bytes: Buffer) => {
+      out += bytes;
+    });
+    child.stderr.on("data", (bytes: Buffer) => {
+      err += bytes;
+    });
+    child.on("error", reject);
+    child.on("close", (status) => {
+      if (status === 0) return resolve(JSON.parse(out) as CoreReport);
+      const got = `status ${status} (${err.trim().slice(-200)})`;
+      reject(
+        new SpeechError("RUNTIME_FAILED", `capacity: expected a process a core, got ${got}. Measure with --cores 1.`),
+      );
+    });
+  });
+}

@@ -1,0 +1,85 @@
+import { readFile } from "node:fs/promises";
+import { ENCODINGS, type Gateway, type GatewayLog, serveHttp, startGateway, type TlsOptions } from "@nemo-stt/streams";
+import type { GatewayFlags } from "../commands/gateway.ts";
+import type { Console } from "../console.ts";
+import { UsageError } from "../failures.ts";
+import { printable } from "../messages.ts";
+import { notFound } from "./recordings.ts";
+import { openEngine } from "./speech-engine.ts";
+
+/** Runs the gateway until it is told to stop. */
+export async function runGateway(flags: GatewayFlags, console: Console): Promise<void> {
+  const tls = await readTls(flags);
+  const engine = await openEngine({ ...flags, maxStreams: flags.maxSessions });
+  try {
+    const gateway = await startGateway({
+      engine,
+      host: flags.host,
+      audioPort: flags.audioPort,
+      textPorts: flags.textPort ?? [{ port: 5602 }],
+      tls,
+      format: { encoding: ENCODINGS[flags.encoding], sampleRateHz: flags.sampleRate },
+      attContext: flags.attContext,
+      endReaders: flags.endReaders,
+      recordFolder: flags.record,
+      limits: { maxSessions: flags.maxSessions, reconnectMs: flags.reconnect * 1000, drainMs: flags.drain * 1000 },
+      log: gatewayLog(console, flags.verbose ?? false),
+    });
+    await serve(gateway, flags, console);
+  } finally {
+    await engine.close();
+  }
+}
+
+async function serve(gateway: Gateway, flags: GatewayFlags, console: Console): Promise<void> {
+  try {
+    const http = await serveHttp(gateway, { host: flags.host, port: flags.httpPort });
+    const stopped = untilStopped(gateway, console);
+    const texts = gateway.textPorts.join(", ");
+    console.out(`listening on ${flags.host}: audio ${gateway.audioPort}, text ${texts}, http ${http.port}`);
+    await stopped;
+    await http.close();
+  } finally {
+    await gateway.close();
+  }
+}
+
+/** The first signal drains, the second ends at once. */
+function untilStopped(gateway: Gateway, console: Console): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const stop = () => {
+      if (gateway.isDraining) {
+        gateway.close().then(done, reject);
+        return;
+      }
+      console.err(`draining: ${gateway.table.sessions.size} sessions are live`);
+      gateway.drain().then(done, reject);
+    };
+    const done = () => {
+      process.removeListener("SIGTERM", stop);
+      process.removeListener("SIGINT", stop);
+      resolve();
+    };
+    process.on("SIGTERM", stop);
+    process.on("SIGINT", stop);
+  });
+}
+
+function gatewayLog(console: Console, isVerbose: boolean): GatewayLog {
+  const tell = (message: string) => console.err(printable(message));
+  return { info: isVerbose ? tell : () => {}, warn: tell, error: tell };
+}
+
+async function readTls({ tlsCert, tlsKey, tlsClientCa }: GatewayFlags): Promise<TlsOptions | undefined> {
+  if (tlsCert === undefined && tlsKey === undefined) {
+    if (tlsClientCa !== undefined) throw new UsageError("--tls-client-ca needs --tls-cert and --tls-key.");
+    return undefined;
+  }
+  if (tlsCert === undefined || tlsKey === undefined) throw new UsageError("--tls-cert and --tls-key go together.");
+  const read = (path: string) =>
+    readFile(path, "utf8").catch((cause: unknown) => {
+      throw notFound(path, "a PEM file", cause);
+    });
+  const clientCa = tlsClientCa === undefined ? {} : { clientCa: await read(tlsClientCa) };
+  return { cert: await read(tlsCert), key: await read(tlsKey), ...clientCa };
+}

@@ -1,0 +1,28 @@
+import type { SpeechEngine } from "@nemo-stt/core";
+
+/** A latency mode as engines list them. */
+export type Mode = SpeechEngine["modes"][number];
+
+/** The mode whose chunk is nearest to a time; of two as near the shorter, of two as long the one listed first. */
+export function nearestMode(modes: readonly Mode[], sec: number): Mode {
+  const byDistance = [...modes].sort(
+    (a, b) => Math.abs(a.chunkSec - sec) - Math.abs(b.chunkSec - sec) || a.chunkSec - b.chunkSec,
+  );
+  return byDistance[0];
+}
+
+/** Times that differ by less are the same: they are sums of hops of a hundredth of a second. */
+const SAME_SEC = 1e-6;
+
+/** What is said of a time that no mode has: which one it is instead, and which there are. */
+export function latencyNote(modes: readonly Mode[], chosen: Mode, sec: number): string | undefined {
+  if (Math.abs(chosen.chunkSec - sec) < SAME_SEC) return undefined;
+  const all = modes.map(modeText).join(", ");
+  return `--latency ${msText(sec)}: no mode has it; the nearest is ${modeText(chosen)}. The model has ${all}.`;
+}
+
+/** `[70,13] 1120 ms`. */
+export const modeText = ({ attContext, chunkSec }: Mode): string => `[${attContext.join(",")}] ${msText(chunkSec)}`;
+
+/** Seconds as milliseconds, without those that nobody set. */
+export const msText = (sec: number): string => `${Number((sec * 1000).toFixed(3))} ms`;

@@ -1,0 +1,31 @@
+import { type BatchReport, openLocalEngine, type Precision, type SpeechEngine } from "@nemo-stt/core";
+import { BUNDLED_MODELS, nodeRuntime, openModel } from "@nemo-stt/node";
+import { now } from "./clock.ts";
+
+/** How the engine of a command is opened. */
+export interface StreamEngineOptions {
+  readonly model?: string;
+  readonly precision: Precision;
+  readonly numThreads: number;
+  readonly maxStreams: number;
+  readonly onBatch: (report: BatchReport) => void;
+  /** Told while a checkpoint is exported for the first time. */
+  readonly onExport?: (progress: { writtenBytes: number; totalBytes: number }) => void;
+}
+
+/** An engine, and what to call its model. */
+export interface StreamEngine {
+  readonly name: string;
+  readonly engine: SpeechEngine;
+}
+
+/**
+ * The one place where commands open an engine for streams.
+ * @throws SpeechError `MODEL_UNSUPPORTED` for a model that cannot be streamed
+ */
+export async function openStreamEngine(options: StreamEngineOptions): Promise<StreamEngine> {
+  const { precision, numThreads, maxStreams, onBatch, onExport } = options;
+  const model = await openModel(options.model ?? BUNDLED_MODELS.speech, { precision, onExport });
+  const engine = await openLocalEngine(model, nodeRuntime(), { now, numThreads, maxStreams, onBatch });
+  return { name: model.name, engine };
+}

@@ -1,0 +1,101 @@
+import { type Command, InvalidArgumentError, Option } from "commander";
+import type { Console } from "../console.ts";
+import {
+  contextOption,
+  type DecodingFlags,
+  MODEL_FORMS,
+  numberBetween,
+  type Quantize,
+  quantizeOption,
+  wholeNumber,
+} from "../options.ts";
+
+/** A text port and the sessions that it shows. */
+export interface TextPortFlag {
+  readonly port: number;
+  readonly sessions?: string;
+}
+
+/** The options of `nemo-stt gateway`. */
+export interface GatewayFlags extends DecodingFlags {
+  readonly model?: string;
+  readonly quantize?: Quantize;
+  readonly host: string;
+  readonly audioPort: number;
+  readonly textPort?: readonly TextPortFlag[];
+  readonly httpPort: number;
+  readonly encoding: "pcm16" | "pcm8" | "ulaw" | "alaw";
+  readonly sampleRate: number;
+  readonly tlsCert?: string;
+  readonly tlsKey?: string;
+  readonly tlsClientCa?: string;
+  readonly record?: string;
+  readonly endReaders: "application" | "idle" | "never";
+  readonly maxSessions: number;
+  readonly reconnect: number;
+  readonly drain: number;
+  readonly threads: number;
+  readonly verbose?: boolean;
+}
+
+/** Parses `PORT` or `PORT=SESSIONS`. */
+function parseTextPort(text: string, before: readonly TextPortFlag[] = []): TextPortFlag[] {
+  const [, port, sessions] = /^(\d{1,5})(?:=(.+))?$/.exec(text) ?? [];
+  if (port === undefined || Number(port) > 65_535)
+    throw new InvalidArgumentError(`Expected PORT or PORT=SESSIONS, got ${text}.`);
+  return [...before, { port: Number(port), ...(sessions === undefined ? {} : { sessions }) }];
+}
+
+/** `nemo-stt gateway`. */
+export function registerGateway(program: Command, console: Console): void {
+  const port = wholeNumber(0);
+  const seconds = numberBetween(0, 86_400);
+  program
+    .command("gateway")
+    .description("Serve SPL applications of Streams over TCP: sound on one port, text on another, many calls at once.")
+    .option("-m, --model <model>", `${MODEL_FORMS} (default: the bundled English model)`)
+    .addOption(contextOption())
+    .addOption(quantizeOption("run a .nemo with smaller weights"))
+    .option("--host <address>", "where to listen", "127.0.0.1")
+    .option("--audio-port <port>", "for TCPSinks", port, 5601)
+    .option(
+      "--text-port <port[=sessions]>",
+      "for TCPSources; repeat it for ports that show one session, or those that begin with ABC* (default: 5602)",
+      parseTextPort,
+    )
+    .option("--http-port <port>", "metrics, health and live events", port, 5603)
+    .addOption(
+      new Option("--encoding <encoding>", "of sessions that do not tell")
+        .choices(["pcm16", "pcm8", "ulaw", "alaw"])
+        .default("pcm16"),
+    )
+    .option("--sample-rate <hz>", "of sessions that do not tell", wholeNumber(1000), 16_000)
+    .option("--tls-cert <file>", "certificate, PEM: both TCP ports speak TLS")
+    .option("--tls-key <file>", "its key, PEM")
+    .option("--tls-client-ca <file>", "refuse clients without a certificate signed by this one, PEM")
+    .option("--record <folder>", "keep calls there: µ-law WAV of each party, and JSON")
+    .addOption(
+      new Option("--end-readers <when>", "when a text reader is sent the final mark, which ends it for ever")
+        .choices(["application", "idle", "never"])
+        .default("application"),
+    )
+    .option("--max-sessions <n>", "live sessions, at most", wholeNumber(1), 200)
+    .option("--reconnect <sec>", "how long a session waits for an application that was cut", seconds, 60)
+    .option("--drain <sec>", "how long live calls may go on after SIGTERM", seconds, 25)
+    .option("--threads <n>", "threads inside one operator", wholeNumber(1), 1)
+    .option("--verbose", "tell of every connection that is cut")
+    .addHelpText(
+      "after",
+      `
+Examples:
+  nemo-stt gateway --record calls/
+  nemo-stt gateway -m model.nemo --att-context 70,1 --host 0.0.0.0
+  nemo-stt gateway --text-port 5602=agent-* --text-port 5604=caller-*
+
+SIGTERM or SIGINT: no new calls, live ones may end; the second one ends at once.`,
+    )
+    .action(async (flags: GatewayFlags) => {
+      const { runGateway } = await import("../actions/gateway.ts");
+      await runGateway(flags, console);
+    });
+}

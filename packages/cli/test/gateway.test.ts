@@ -1,0 +1,80 @@
+import { spawn } from "node:child_process";
+import { mkdirSync, readdirSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { describe, expect, it } from "vitest";
+import { call, isBuilt, jsonLines, lines, program, run, runProcess, scratch } from "./harness.ts";
+
+/** A gateway in a process of its own, on free ports. */
+async function startGateway(...args: string[]) {
+  const ports = ["--audio-port", "0", "--text-port", "0", "--http-port", "0"];
+  const child = spawn(process.execPath, [program, "gateway", ...ports, ...args], { cwd: scratch });
+  let [out, err] = ["", ""];
+  child.stderr.on("data", (bytes: Buffer) => {
+    err += bytes.toString();
+  });
+  const ended = new Promise<number | null>((resolve) => child.once("close", resolve));
+  await new Promise<void>((resolve, reject) => {
+    child.stdout.on("data", (bytes: Buffer) => {
+      out += bytes.toString();
+      if (out.includes("\n")) resolve();
+    });
+    void ended.then(() => reject(new Error(`the gateway ended: ${err}`)));
+  });
+  const [, audio, text, http] = /audio (\d+), text (\d+), http (\d+)/.exec(out) ?? [];
+  return { child, ended, err: () => err, ports: ["--audio-port", audio, "--text-port", text], http };
+}
+
+describe("gateway and replay", () => {
+  it.skipIf(!isBuilt)("carry a call, keep it, play what was kept, and end by SIGTERM", async () => {
+    const folder = join(scratch, "calls");
+    const gateway = await startGateway("--record", folder);
+    const expected = lines((await run("transcribe", "--channels", "split", call)).out).map((line) => line.slice(3));
+    const said = (out: string) =>
+      [0, 1].map((channel) =>
+        jsonLines(out)
+          .filter(({ channelNumber }) => channelNumber === channel)
+          .map(({ text }) => text)
+          .join(" "),
+      );
+    const live = await run("replay", call, ...gateway.ports, "--full-speed", "--json");
+    expect(said(live.out)).toEqual(expected);
+    expect(live.err).toMatch(/^1 calls, 2 sessions, \d+ finals: 36.8 s of sound in /);
+    expect(
+      readdirSync(folder)
+        .map((name) => name.replace(/^.*\.|^.*-/, ""))
+        .sort(),
+    ).toEqual(["json", "wav", "wav"]);
+    const kept = await run("replay", folder, ...gateway.ports, "--full-speed", "--json");
+    expect(said(kept.out)).toEqual(expected);
+    const metrics = await fetch(`http://127.0.0.1:${gateway.http}/metrics.json`);
+    expect(await metrics.json()).toMatchObject({ nVoiceCallsProcessed: 2, nFullAudioConversationsFailed: 0 });
+    gateway.child.kill("SIGTERM");
+    expect(await gateway.ended).toBe(0);
+    expect(gateway.err()).toBe("draining: 0 sessions are live\n");
+  });
+
+  it("tell what is wrong with what they are given", async () => {
+    const nobody = await run("replay", call, "--audio-port", "1", "--text-port", "1", "--full-speed");
+    expect([nobody.status, nobody.err]).toEqual([
+      69,
+      expect.stringMatching(/127.0.0.1:1: expected a gateway, got none there/),
+    ]);
+    const empty = join(scratch, "empty");
+    mkdirSync(empty, { recursive: true });
+    expect((await run("replay", empty)).err).toMatch(/expected recorded calls .*got a folder without any/);
+    writeFileSync(join(empty, "a.json"), "{");
+    expect((await run("replay", empty)).status).toBe(65);
+    const half = await run("gateway", "--tls-cert", "x.pem");
+    expect([half.status, half.err]).toEqual([64, "nemo-stt: --tls-cert and --tls-key go together.\n"]);
+    expect((await run("gateway", "--tls-cert", "x.pem", "--tls-key", "y.pem")).status).toBe(66);
+    expect((await run("gateway", "--text-port", "99999")).err).toMatch(/Expected PORT or PORT=SESSIONS, got 99999/);
+  });
+
+  it.skipIf(!isBuilt)("tell of a port that is taken", async () => {
+    const gateway = await startGateway();
+    const second = await runProcess(process.execPath, [program, "gateway", "--audio-port", gateway.ports[1]]);
+    expect([second.status, second.err]).toEqual([69, expect.stringMatching(/expected a free port, got EADDRINUSE/)]);
+    gateway.child.kill("SIGINT");
+    expect(await gateway.ended).toBe(0);
+  });
+});

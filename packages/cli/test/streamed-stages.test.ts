@@ -1,0 +1,118 @@
+import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { encodeSafetensors, memorySource, openSafetensors, type Tensor } from "@nemo-stt/core";
+import { BUNDLED_MODELS } from "@nemo-stt/node";
+import { beforeAll, describe, expect, test } from "vitest";
+import { examples, garden, lines, run, scratch } from "./harness.ts";
+
+async function readTensors(path: string): Promise<Map<string, Tensor>> {
+  const file = await openSafetensors(memorySource(readFileSync(path), path));
+  const tensors = new Map<string, Tensor>();
+  for (const name of file.tensors.keys()) tensors.set(name, await file.read(name));
+  return tensors;
+}
+
+const context = "70,6";
+const file = (name: string) => join(scratch, `${name}.safetensors`);
+const dump = (name: string, ...flags: string[]) =>
+  run("dump", BUNDLED_MODELS.speech, garden, file(name), "--att-context", context, ...flags);
+
+let offline: Map<string, Tensor>;
+beforeAll(async () => {
+  await dump("offline");
+  offline = await readTensors(file("offline"));
+});
+
+const difference = (a: Tensor | undefined, b: Tensor | undefined) => {
+  const [left, right] = [a?.data as Float32Array, b?.data as Float32Array];
+  return left.reduce((most, value, i) => Math.max(most, Math.abs(value - right[i])), 0);
+};
+
+describe("dump --stream", () => {
+  test.each(["37", "0.0625"])("packets of %s ms: the tensors of the offline pass, every step", async (ms) => {
+    const { status, err } = await dump("stream", "--stream", "--packet-ms", ms);
+    expect([status, err]).toEqual([0, ""]);
+    const streamed = await readTensors(file("stream"));
+    const shapes = (tensors: Map<string, Tensor>) => [...tensors].map(([name, { type, dims }]) => [name, type, dims]);
+    expect(shapes(streamed)).toEqual(shapes(offline));
+    expect(streamed.get("features")?.data).toEqual(offline.get("features")?.data);
+    expect(difference(streamed.get("encoder"), offline.get("encoder"))).toBeLessThan(1e-4);
+    expect(difference(streamed.get("log_probs"), offline.get("log_probs"))).toBeLessThan(5e-4);
+    for (const name of ["features_len", "encoder_len", "ctc_tokens", "transducer_tokens", "transducer_frames"]) {
+      expect(streamed.get(name)?.data, name).toEqual(offline.get(name)?.data);
+    }
+  });
+
+  test("what it cannot do", async () => {
+    const refused: [string[], number, RegExp][] = [
+      [["--packet-ms", "10"], 64, /--packet-ms: expected it with --stream, got it alone\. Add --stream\./],
+      [["--stream", "--packet-ms", "0"], 64, /Expected a number in \[0\.001, 1000000\), got 0\./],
+    ];
+    for (const [flags, status, message] of refused) {
+      const ran = await dump("refused", ...flags);
+      expect(ran.err).toMatch(message);
+      expect(ran.status).toBe(status);
+    }
+    const vad = await run("dump", BUNDLED_MODELS.vad, garden, file("vad"), "--stream");
+    expect(vad.err).toMatch(/expected a model that writes text, .*\(MODEL_UNSUPPORTED\)/);
+    const unknown = await run("dump", BUNDLED_MODELS.speech, garden, file("x"), "--stream", "--att-context", "70,2");
+    expect(unknown.err).toMatch(/attention context \[70,2\]: expected one of \[70,13\] .*\(MODEL_UNSUPPORTED\)/);
+    expect([vad.status, unknown.status]).toEqual([69, 69]);
+  });
+});
+
+describe("verify of streams", () => {
+  /** A reference as NeMo's, from our own offline pass: NeMo's stream has equal steps up to the last but one. */
+  function reference(name: string, change: (tensors: Map<string, Tensor>) => void): string {
+    const folder = join(scratch, name);
+    const encoder = offline.get("encoder") as Tensor;
+    const tensors = new Map<string, Tensor>([
+      ["stream.70_6.clip0.offline_encoder", { ...encoder, data: encoder.data.slice() }],
+      ["stream.70_6.clip0.encoder", { ...encoder, data: encoder.data.slice() }],
+    ]);
+    change(tensors);
+    const numSteps = encoder.dims[2];
+    const tokens = (name: string) => Array.from(offline.get(name)?.data as BigInt64Array, Number);
+    const clip = {
+      offline_steps: numSteps,
+      leading_steps_equal_to_offline: numSteps - 1,
+      offline: { ctc: tokens("ctc_tokens"), transducer: tokens("transducer_tokens") },
+    };
+    mkdirSync(folder);
+    writeFileSync(join(folder, "reference.safetensors"), encodeSafetensors(tensors));
+    const about = { clips: ["garden-slt.wav"] };
+    writeFileSync(
+      join(folder, "reference.json"),
+      JSON.stringify({ about, streaming: { [context]: { clips: [clip] } } }),
+    );
+    return folder;
+  }
+
+  const verify = (folder: string) => run("verify", BUNDLED_MODELS.speech, folder, "--clips", examples);
+  const last = (tensor: Tensor | undefined, add: number) => {
+    const data = tensor?.data as Float32Array;
+    data[data.length - 1] += add;
+  };
+
+  test("every step alone and in mixed batches; NeMo's own stream only as far as it is its offline pass", async () => {
+    const { status, out } = await verify(reference("streams", (t) => last(t.get("stream.70_6.clip0.encoder"), 1)));
+    const shown = lines(out).map((line) => line.slice(0, 36).trimEnd());
+    for (const [kind, count] of [
+      ["stream", 1],
+      ["mixed", 2],
+    ] as const) {
+      for (const stage of ["steps", "encoder", "log_probs", "tokens", "NeMo tokens", "= NeMo's"]) {
+        expect(shown).toContain(`  ok    ${`${kind} ${stage}`.padEnd(22)}  ${count} ×`);
+      }
+    }
+    expect(status).toBe(0);
+  });
+
+  test("one number of the last step is enough to fail", async () => {
+    const folder = reference("broken-streams", (t) => last(t.get("stream.70_6.clip0.offline_encoder"), 2e-4));
+    const { status, out } = await verify(folder);
+    expect(out).toMatch(/FAIL {2}stream encoder .*2\.0e-4/);
+    expect(out).toContain("stream 70,6 clip0 ctc: 2.0e-4");
+    expect(status).toBe(1);
+  });
+});

@@ -1,0 +1,29 @@
+import { SpeechError } from "../errors.ts";
+import type { ModelSpec } from "./spec.ts";
+
+/**
+ * Checks a context against those the checkpoint was trained with.
+ * @throws SpeechError `MODEL_UNSUPPORTED` naming the contexts it has
+ */
+export function checkContext(spec: ModelSpec, context: readonly number[]): void {
+  const known = contextsOf(spec);
+  if (known.length === 0) {
+    throw new SpeechError(
+      "MODEL_UNSUPPORTED",
+      `attention context [${context.join(",")}]: expected none, because ${spec.encoder.kind === "graph" ? "the graph's own is fixed" : "the encoder has no attention"}. Leave it out.`,
+    );
+  }
+  if (known.some((c) => c.length === context.length && c.every((v, i) => v === context[i]))) return;
+  throw new SpeechError(
+    "MODEL_UNSUPPORTED",
+    `attention context [${context.join(",")}]: expected one of ${known.map((c) => `[${c.join(",")}]`).join(" ")}, which the model was trained with. Choose one of these.`,
+  );
+}
+
+/** Every attention context a model offers, the default first. */
+export function contextsOf(spec: ModelSpec): readonly (readonly number[])[] {
+  if (spec.encoder.kind !== "conformer") return [];
+  const { style, contexts, chunkContexts } = spec.encoder.attention;
+  if (style === "chunked_limited_with_rc") return [[-1, -1, -1], ...chunkContexts];
+  return contexts.map((c) => [c.left, c.right]);
+}

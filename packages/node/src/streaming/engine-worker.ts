@@ -1,0 +1,127 @@
+// One thread of an engine: its own graphs, streams and batches. Everything about one stream happens here in the order in
+// which it is asked; whatever is told goes out together once a turn of the event loop.
+import { parentPort, workerData } from "node:worker_threads";
+import {
+  createLocalEngine,
+  measureStepCosts,
+  openStreamSet,
+  type SpeechEngine,
+  type SpeechStream,
+  type StreamEvent,
+} from "@nemo-stt/core";
+import { openModel } from "../model.ts";
+import { nodeRuntime } from "../runtime.ts";
+import { packError } from "./crossing-error.ts";
+import { gatedRuntime } from "./run-gate.ts";
+import type { StreamCommand, ThreadReport, ThreadStart } from "./thread-messages.ts";
+
+type Command<K extends StreamCommand["kind"]> = Extract<StreamCommand, { kind: K }>;
+
+interface Served {
+  /** Fulfilled when the next thing may be done: what is saved must not know of what was asked later. */
+  turn: Promise<SpeechStream>;
+  /** Events so far, with those that were told before the stream came here. */
+  numEvents: number;
+}
+
+const now = () => performance.now() / 1000;
+const streams = new Map<number, Served>();
+let outbox: ThreadReport[] = [];
+let isDying = false;
+
+function tell(report: ThreadReport): void {
+  if (outbox.length === 0) setImmediate(flush);
+  outbox.push(report);
+}
+
+function flush(): void {
+  const reports = outbox;
+  outbox = [];
+  // What a thread that is about to end still finds, another one will find again.
+  if (isDying) return;
+  const blobs = reports.flatMap((report) => (report.kind === "saved" ? [report.blob.buffer as ArrayBuffer] : []));
+  parentPort?.postMessage(reports, blobs);
+}
+
+/** Ends the thread: the engine moves its streams elsewhere. */
+function die(error: unknown): void {
+  isDying = true;
+  setImmediate(() => {
+    throw error;
+  });
+}
+
+function tellEvent(stream: number, served: Served, event: StreamEvent): void {
+  const last = outbox.at(-1);
+  if (last?.kind === "events" && last.stream === stream) last.events.push(event);
+  else tell({ kind: "events", stream, first: served.numEvents, events: [event] });
+  served.numEvents++;
+}
+
+function open(engine: SpeechEngine, { stream, options, saved, numEvents }: Command<"open">): Served {
+  const onEvent = (event: StreamEvent) => tellEvent(stream, served, event);
+  const served: Served = { turn: engine.open(options, onEvent, saved), numEvents };
+  streams.set(stream, served);
+  return served;
+}
+
+/** Does what is asked of one stream. */
+async function serve(command: StreamCommand, handle: SpeechStream, served: Served): Promise<void> {
+  const { stream } = command;
+  if (command.kind === "open") {
+    tell({ kind: "opened", stream });
+  } else if (command.kind === "feed") {
+    await handle.feed(command.samples);
+    tell({ kind: "fed", stream, end: command.end });
+  } else if (command.kind === "save") {
+    const blob = await handle.save();
+    tell({ kind: "saved", stream, request: command.request, numEvents: served.numEvents, blob });
+  } else if (command.kind === "close") {
+    await handle.close();
+  } else {
+    await (command.kind === "cut" ? handle.endUtterance() : handle.finish());
+    if (command.kind === "finish") streams.delete(stream);
+    tell({ kind: "done", stream, request: command.request });
+  }
+}
+
+function take(engine: SpeechEngine, command: StreamCommand): void {
+  const { stream } = command;
+  const served = command.kind === "open" ? open(engine, command) : streams.get(stream);
+  if (!served) return;
+  if (command.kind === "close") streams.delete(stream);
+  const { turn } = served;
+  const done = turn.then((handle) => serve(command, handle, served));
+  if (command.kind !== "feed") served.turn = done.then(() => turn);
+  served.turn.catch(() => {}); // Reported below, once.
+  done.catch((error) => {
+    if (streams.get(stream) !== served) return;
+    streams.delete(stream);
+    turn.then((handle) => handle.close()).catch(() => {});
+    tell({ kind: "failed", stream, error: packError(error) });
+  });
+}
+
+async function start(options: ThreadStart): Promise<void> {
+  const model = await openModel(options.folder, { precision: options.precision });
+  const vad = options.vadFolder === undefined ? undefined : await openModel(options.vadFolder);
+  const { set, parts, release } = await openStreamSet(model, gatedRuntime(nodeRuntime(), options.gate), {
+    ...options,
+    vad,
+    now,
+  });
+  const costs = options.measures ? await measureStepCosts({ set, parts, release }, options.batches) : [];
+  const engine = createLocalEngine(parts, set, {
+    onBatch: (report) => tell({ kind: "batch", report }),
+    onFailure: die,
+    release,
+  });
+  parentPort?.on("message", (commands: StreamCommand[]) => {
+    for (const command of commands) take(engine, command);
+  });
+  tell({ kind: "ready", costs });
+}
+
+// A message that cannot be read leaves a stream without its sound: its thread ends, and the streams go on elsewhere.
+parentPort?.on("messageerror", die);
+start(workerData as ThreadStart).catch((error) => tell({ kind: "refused", error: packError(error) }));

@@ -1,0 +1,154 @@
+import { availableParallelism, totalmem } from "node:os";
+import { dirname } from "node:path";
+import { Worker } from "node:worker_threads";
+import {
+  type BatchReport,
+  type BatchRules,
+  type Calibration,
+  type GraphLocation,
+  type ModelPackage,
+  type Precision,
+  type SpeechEngine,
+  SpeechError,
+  type StreamEvent,
+  type StreamOptions,
+  streamCacheBytes,
+  streamObstacle,
+} from "@nemo-stt/core";
+import { BUNDLED_MODELS, openModel } from "../model.ts";
+import type { CreateWorker } from "./engine-thread.ts";
+import type { EngineStream } from "./remote-stream.ts";
+import { type EngineStatistics, ThreadedEngine } from "./threaded-engine.ts";
+
+/** How an engine uses the machine. */
+export interface OpenEngineOptions {
+  /** Weights of a `.nemo` as 32-bit floats unless told. */
+  readonly precision?: Precision;
+  /** Threads, each with the whole model; as many as the machine has cores unless told. */
+  readonly numWorkers?: number;
+  /** Threads inside one operator; 1 unless told. */
+  readonly numThreads?: number;
+  /**
+   * Streams at a time. Unless told, as many as the machine carries in real time: what a batch costs is measured at the
+   * start and corrected by every batch, and `open` refuses a stream that would take a thread beyond 80 % of its time.
+   */
+  readonly maxStreams?: number;
+  /** Ends streams of which nothing was asked for so long with `TIMED_OUT`; never unless told. */
+  readonly idleTimeoutSec?: number;
+  /**
+   * Sound between two snapshots of a stream; 10 s unless told. The memory that a stream needs to survive the end of its
+   * thread is one snapshot and this sound, about as much in 10 s; going on takes the time of this sound's recognition.
+   */
+  readonly snapshotSec?: number;
+  readonly batches?: BatchRules;
+  /** The voice activity model of streams whose endpoint asks for `vad`: the bundled one unless told, none for `false`. */
+  readonly vad?: string | false;
+  /** Makes probabilities of confidences in place of the model's own calibration. */
+  readonly calibration?: Calibration;
+  /** Told when a thread has died: its streams go on in others, so this is for the record only. */
+  readonly onCrash?: (error: SpeechError) => void;
+  /** Told of every batch of every thread. */
+  readonly onBatch?: (report: BatchReport) => void;
+  readonly clock?: EngineClock;
+  /** Makes the threads; for limits of their own, and for tests. */
+  readonly createWorker?: CreateWorker;
+}
+
+/** Time as an engine needs it. */
+export interface EngineClock {
+  /** Seconds since anything. */
+  now(): number;
+  /** Calls again and again, about every so many seconds, until what it gives is called; keeps no process alive. */
+  repeat(seconds: number, action: () => void): () => void;
+}
+
+/** An engine whose streams share the machine's cores. */
+export interface Engine extends SpeechEngine {
+  open(options: StreamOptions, onEvent: (event: StreamEvent) => void, saved?: Uint8Array): Promise<EngineStream>;
+  statistics(): EngineStatistics;
+}
+
+const SYSTEM_CLOCK: EngineClock = {
+  now: () => performance.now() / 1000,
+  repeat(seconds, action) {
+    const timer = setInterval(action, seconds * 1000).unref();
+    return () => clearInterval(timer);
+  },
+};
+
+/** Streams of one thread, at most: far beyond what any model carries on one core of today. */
+const MAX_STREAMS_PER_THREAD = 512;
+/** The part of the machine's memory that caches may take when all places are taken. */
+const CACHE_SHARE = 0.25;
+/** A stream with a fast and a slow lane takes two places. */
+const LANES_PER_STREAM = 2;
+
+/**
+ * Opens an engine: many live streams on one model, in threads of their own. The calling thread passes packets and events
+ * only, and never waits for a matrix.
+ * @param model as `loadModel` takes it: a `.nemo`, an exported folder or a pulled model's name; the bundled English model unless told
+ * @throws SpeechError `MODEL_UNSUPPORTED` for a model that cannot be streamed, and as `openModel`
+ */
+export async function openEngine(
+  model: string = BUNDLED_MODELS.speech,
+  options: OpenEngineOptions = {},
+): Promise<Engine> {
+  const numWorkers = options.numWorkers ?? availableParallelism();
+  checkCount("numWorkers", numWorkers);
+  if (options.maxStreams !== undefined) checkCount("maxStreams", options.maxStreams);
+  const opened = await openModel(model, { precision: options.precision });
+  const folder = streamableFolder(opened);
+  const vad = options.vad === false ? undefined : await openModel(options.vad ?? BUNDLED_MODELS.vad);
+  const engine = new ThreadedEngine(opened.spec, {
+    numWorkers,
+    maxStreams: options.maxStreams,
+    idleTimeoutSec: options.idleTimeoutSec ?? Number.POSITIVE_INFINITY,
+    snapshotSec: options.snapshotSec ?? 10,
+    clock: options.clock ?? SYSTEM_CLOCK,
+    onCrash: options.onCrash,
+    onBatch: options.onBatch,
+    createWorker: options.createWorker ?? ((entry, workerOptions) => new Worker(entry, workerOptions)),
+    start: {
+      folder,
+      vadFolder: vad && folderOf(vad.graphs.encoder),
+      calibration: options.calibration ?? opened.calibration,
+      precision: options.precision,
+      maxStreams: options.maxStreams ?? placesPerThread(opened, numWorkers),
+      numThreads: options.numThreads ?? 1,
+      batches: options.batches,
+      measures: options.maxStreams === undefined,
+    },
+  });
+  await engine.start();
+  return engine;
+}
+
+function checkCount(name: string, value: number): void {
+  if (Number.isInteger(value) && value > 0) return;
+  throw new RangeError(`options.${name} must be a positive integer, got ${value}.`);
+}
+
+/** The folder that threads open the model from. */
+function streamableFolder({ name, spec, graphs }: ModelPackage): string {
+  const obstacle = streamObstacle(spec);
+  const refuse = (expected: string, got: string, advice: string): never => {
+    throw new SpeechError("MODEL_UNSUPPORTED", `${name}: expected ${expected}, got ${got}. ${advice}`);
+  };
+  if (obstacle !== undefined) {
+    refuse("an encoder that looks ahead no further than its chunk", obstacle, "Stream it in buffered windows.");
+  }
+  const { streaming } = graphs;
+  if (!streaming || !("path" in streaming)) {
+    return refuse("a streaming graph", "an export without one", "Export the model again.");
+  }
+  return folderOf(streaming);
+}
+
+/** Models of `openModel` lie on a disk. */
+const folderOf = (graph: GraphLocation): string => dirname((graph as { readonly path: string }).path);
+
+function placesPerThread({ spec }: ModelPackage, numWorkers: number): number {
+  const bytes = (totalmem() * CACHE_SHARE) / numWorkers;
+  const places = Math.floor(bytes / (LANES_PER_STREAM * streamCacheBytes(spec)));
+  return Math.max(1, Math.min(MAX_STREAMS_PER_THREAD, places));
+}

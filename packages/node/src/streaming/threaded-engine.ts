@@ -1,0 +1,271 @@
+import {
+  type BatchReport,
+  lanesOf,
+  type ModelSpec,
+  SpeechError,
+  type StreamEvent,
+  type StreamMode,
+  type StreamOptions,
+  savedStreamOptions,
+  stepSec,
+  streamCacheBytes,
+  streamModes,
+} from "@nemo-stt/core";
+import { MAX_LOAD } from "./admission.ts";
+import { type CreateWorker, EngineThread, type ThreadHost, type ThreadOptions } from "./engine-thread.ts";
+import type { Engine, EngineClock } from "./open-engine.ts";
+import { type EngineStream, type RemoteHost, RemoteStream } from "./remote-stream.ts";
+import { BatchRecord, type BatchStatistics } from "./statistics.ts";
+import type { ThreadReport } from "./thread-messages.ts";
+
+/** What an engine is doing, for metrics. */
+export interface EngineStatistics extends BatchStatistics {
+  readonly numStreams: number;
+  readonly threads: readonly {
+    readonly numStreams: number;
+    /** Share of the thread's time that its streams take, as reckoned from measured costs; 0 where nothing was measured. */
+    readonly load: number;
+    readonly numRestarts: number;
+  }[];
+  readonly memory: {
+    /** Caches of one stream in one latency mode. */
+    readonly cacheBytesPerLane: number;
+    /** What all streams need to survive the end of their thread: snapshots, and the sound since then. */
+    readonly snapshotBytes: number;
+    readonly replayBytes: number;
+  };
+}
+
+/** An engine's choices, all of them made. */
+export interface ThreadedEngineOptions {
+  readonly numWorkers: number;
+  readonly maxStreams: number | undefined;
+  readonly idleTimeoutSec: number;
+  readonly snapshotSec: number;
+  readonly clock: EngineClock;
+  readonly onCrash: ((error: SpeechError) => void) | undefined;
+  readonly onBatch: ((report: BatchReport) => void) | undefined;
+  readonly createWorker: CreateWorker;
+  readonly start: ThreadOptions;
+}
+
+/** How often idle streams are looked for. */
+const SWEEP_SEC = 1;
+
+/** An engine in worker threads: places streams, moves them when a thread dies, and passes on what is said. */
+export class ThreadedEngine implements Engine, ThreadHost, RemoteHost {
+  readonly sampleRateHz: number;
+  readonly modes: Engine["modes"];
+  readonly createWorker: CreateWorker;
+  readonly #spec: ModelSpec;
+  readonly #options: ThreadedEngineOptions;
+  readonly #threads: readonly EngineThread[];
+  readonly #places = new Map<RemoteStream, EngineThread>();
+  readonly #record = new BatchRecord();
+  readonly #stopSweeps: () => void;
+  readonly #onExit = () => {
+    for (const thread of this.#threads) thread.exit();
+  };
+  #scheduled = new Set<RemoteStream>();
+  #isFlushing = false;
+  #nextId = 0;
+  #isDraining = false;
+  #closing: Promise<void> | undefined;
+  #whenEmpty: (() => void)[] = [];
+
+  constructor(spec: ModelSpec, options: ThreadedEngineOptions) {
+    this.#spec = spec;
+    this.#options = options;
+    this.sampleRateHz = spec.sampleRateHz;
+    this.modes = streamModes(spec).map(({ attContext, chunkSec }) => ({ attContext, chunkSec }));
+    this.createWorker = options.createWorker;
+    this.#threads = Array.from({ length: options.numWorkers }, () => new EngineThread(options.start, this));
+    process.on("exit", this.#onExit);
+    this.#stopSweeps = options.clock.repeat(SWEEP_SEC, () => this.#sweep());
+  }
+
+  /** Waits until all threads have the model. */
+  async start(): Promise<void> {
+    try {
+      await Promise.all(this.#threads.map((thread) => thread.ready));
+    } catch (error) {
+      await this.close();
+      throw error;
+    }
+  }
+
+  get numStreams(): number {
+    return this.#places.size;
+  }
+
+  async open(options: StreamOptions, onEvent: (event: StreamEvent) => void, saved?: Uint8Array): Promise<EngineStream> {
+    if (this.#isDraining || this.#closing) throw ended();
+    const chosen = saved ? savedStreamOptions(saved) : options;
+    const lanes = lanesOf(this.#spec, chosen);
+    const thread = this.#admit(lanes);
+    const start = {
+      id: this.#nextId++,
+      options,
+      saved: saved?.slice(),
+      rateHz: chosen.sampleRateHz ?? this.sampleRateHz,
+      snapshotSec: this.#options.snapshotSec,
+      onEvent,
+    };
+    const stream = new RemoteStream(start, this);
+    this.#place(stream, lanes, thread);
+    await stream.opened;
+    return stream;
+  }
+
+  statistics(): EngineStatistics {
+    const streams = [...this.#places.keys()];
+    return {
+      ...this.#record.read(),
+      numStreams: this.numStreams,
+      threads: this.#threads.map(({ numStreams, load, numRestarts }) => ({
+        numStreams,
+        load: load.with(),
+        numRestarts,
+      })),
+      memory: {
+        cacheBytesPerLane: streamCacheBytes(this.#spec),
+        snapshotBytes: streams.reduce((sum, { snapshotBytes }) => sum + snapshotBytes, 0),
+        replayBytes: streams.reduce((sum, { replayBytes }) => sum + replayBytes, 0),
+      },
+    };
+  }
+
+  async drain(): Promise<void> {
+    this.#isDraining = true;
+    if (this.#places.size > 0) await new Promise<void>((resolve) => this.#whenEmpty.push(resolve));
+    await this.close();
+  }
+
+  async close(): Promise<void> {
+    this.#closing ??= this.#close();
+    await this.#closing;
+  }
+
+  now(): number {
+    return this.#options.clock.now();
+  }
+
+  /** Sends together what all streams have to say in one turn of the event loop. */
+  schedule(stream: RemoteStream): void {
+    this.#scheduled.add(stream);
+    if (this.#isFlushing) return;
+    this.#isFlushing = true;
+    setImmediate(() => this.#flush());
+  }
+
+  remove(stream: RemoteStream): void {
+    this.#places.get(stream)?.remove(stream);
+    this.#places.delete(stream);
+    this.schedule(stream);
+    if (this.#places.size === 0) for (const resolve of this.#whenEmpty.splice(0)) resolve();
+  }
+
+  onReport(_thread: EngineThread, { report }: Extract<ThreadReport, { kind: "batch" }>): void {
+    this.#record.add(report, report.numSteps * stepSec(this.#spec));
+    this.#options.onBatch?.(report);
+  }
+
+  onCrash(thread: EngineThread, error: SpeechError): void {
+    if (this.#closing) return;
+    const moved = thread.takeStreams();
+    this.#options.onCrash?.(error);
+    for (const [stream, lanes] of moved) {
+      if (!stream.survives(error.message)) continue;
+      const target = this.#refuge(lanes);
+      if (target) this.#place(stream, lanes, target);
+      else stream.fail(error);
+    }
+  }
+
+  async #close(): Promise<void> {
+    this.#stopSweeps();
+    for (const stream of this.#places.keys()) stream.fail(ended());
+    await Promise.all(this.#threads.map((thread) => thread.close()));
+    process.off("exit", this.#onExit);
+  }
+
+  #flush(): void {
+    this.#isFlushing = false;
+    const streams = this.#scheduled;
+    this.#scheduled = new Set();
+    for (const stream of streams) {
+      const thread = this.#places.get(stream);
+      if (thread) stream.send((command, transfer) => thread.post(command, transfer));
+    }
+    for (const thread of this.#threads) thread.flush();
+  }
+
+  #place(stream: RemoteStream, lanes: readonly StreamMode[], thread: EngineThread): void {
+    this.#places.set(stream, thread);
+    thread.add(stream, lanes);
+  }
+
+  /** The thread with the least to do. @throws SpeechError `OVER_CAPACITY` when none carries a further stream */
+  #admit(lanes: readonly StreamMode[]): EngineThread {
+    const { maxStreams } = this.#options;
+    const alive = this.#threads.filter((thread) => !thread.isDead);
+    if (alive.length === 0)
+      throw new SpeechError("RUNTIME_FAILED", "engine: expected threads, got none that lives. Open another engine.");
+    if (maxStreams !== undefined && this.numStreams >= maxStreams) throw full(maxStreams);
+    const best = leastLoaded(
+      alive.filter(({ hasPlace }) => hasPlace),
+      lanes,
+    );
+    if (!best) throw full(this.numStreams);
+    // A first stream is never refused: whoever has a slow machine may know what he does.
+    if (best.numStreams > 0 && best.load.with(lanes) > MAX_LOAD) throw this.#overloaded(lanes, best);
+    return best;
+  }
+
+  #overloaded(lanes: readonly StreamMode[], best: EngineThread): SpeechError {
+    const percent = (share: number) => `${Math.round(share * 1000) / 10} %`;
+    const modes = lanes.map(({ attContext }) => `[${attContext.join(",")}]`).join(" with ");
+    const added = best.load.with(lanes) - best.load.with();
+    const loads = this.#threads.map(({ load }) => percent(load.with())).join(", ");
+    return new SpeechError(
+      "OVER_CAPACITY",
+      `engine: expected at most ${percent(MAX_LOAD)} of a thread's time to be taken, got ${loads} by ${this.numStreams} streams and ${percent(added)} for one more of ${modes}. Try again when another has ended, or elsewhere.`,
+    );
+  }
+
+  /** Where a stream goes on whose thread has died: to one that carries it, else to whichever has the least to do. */
+  #refuge(lanes: readonly StreamMode[]): EngineThread | undefined {
+    const open = this.#threads.filter((thread) => !thread.isDead && thread.hasPlace);
+    const free = open.filter((thread) => thread.isReady && thread.load.with(lanes) <= MAX_LOAD);
+    return leastLoaded(free, lanes) ?? leastLoaded(open, lanes);
+  }
+
+  #sweep(): void {
+    const { idleTimeoutSec } = this.#options;
+    for (const stream of this.#places.keys()) {
+      const idleSec = stream.idleSec();
+      if (idleSec < idleTimeoutSec) continue;
+      const text = `stream ${stream.id}: expected sound within ${idleTimeoutSec} s, got none. Open another stream.`;
+      stream.fail(new SpeechError("TIMED_OUT", text));
+    }
+  }
+}
+
+/** By reckoned load, then by number of streams. */
+function leastLoaded(threads: readonly EngineThread[], lanes: readonly StreamMode[]): EngineThread | undefined {
+  const [best] = threads
+    .map((thread) => ({ thread, load: thread.load.with(lanes) }))
+    .sort((a, b) => a.load - b.load || a.thread.numStreams - b.thread.numStreams);
+  return best?.thread;
+}
+
+function full(numStreams: number): SpeechError {
+  return new SpeechError(
+    "OVER_CAPACITY",
+    `engine: expected at most ${numStreams} streams at a time, got one more. Try again when another has ended, or elsewhere.`,
+  );
+}
+
+function ended(): SpeechError {
+  return new SpeechError("CLOSED", "engine: expected an open engine, got one that is ending. Use another.");
+}

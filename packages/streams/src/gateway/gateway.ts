@@ -1,0 +1,282 @@
+import type { Socket } from "node:net";
+import type { SpeechEngine } from "@nemo-stt/core";
+import { type Clock, SYSTEM_CLOCK } from "../clock.ts";
+import type { SoundFormat } from "../voice/encodings.ts";
+import { patientEngine } from "./admission.ts";
+import { serveAudio } from "./audio-connection.ts";
+import type { EndReaders } from "./end-of-reader.ts";
+import { GatewayFeed } from "./feed.ts";
+import { Journal, RETENTION, type Retention, type SessionLog } from "./journal.ts";
+import { GATEWAY_LIMITS, type GatewayLimits } from "./limits.ts";
+import { type Listener, listen, type TlsOptions } from "./listener.ts";
+import type { GatewayLog } from "./log.ts";
+import { GatewayMetrics, type Observed } from "./metrics.ts";
+import { openRecorder, type Recorder } from "./recorder.ts";
+import type { SessionHost } from "./session.ts";
+import { SessionTable } from "./session-table.ts";
+import { TextConnection } from "./text-connection.ts";
+
+/** A port for text readers. */
+export interface TextPort {
+  readonly port: number;
+  /** Which sessions it shows: one id, or a beginning and `*`. All unless told. One port for each processing element. */
+  readonly sessions?: string;
+}
+
+/** How a gateway runs. */
+export interface GatewayOptions {
+  readonly engine: SpeechEngine;
+  /** Loopback unless told. */
+  readonly host?: string;
+  /** 5601 unless told; 0 for any free one. */
+  readonly audioPort?: number;
+  /** One port 5602 unless told. */
+  readonly textPorts?: readonly TextPort[];
+  readonly tls?: TlsOptions;
+  /** Of sessions whose id and header do not tell: 16-bit PCM at 16 kHz, mono, unless told. */
+  readonly format?: Partial<SoundFormat>;
+  readonly attContext?: readonly number[];
+  readonly endReaders?: EndReaders;
+  readonly limits?: Partial<GatewayLimits>;
+  readonly retention?: Partial<Retention>;
+  /** A folder where calls are kept. */
+  readonly recordFolder?: string;
+  readonly log: GatewayLog;
+  readonly clock?: Clock;
+  readonly epochMs?: () => number;
+}
+
+/** A running gateway. */
+export interface Gateway {
+  readonly audioPort: number;
+  /** In the order in which they were asked for. */
+  readonly textPorts: readonly number[];
+  readonly table: SessionTable;
+  readonly feed: GatewayFeed;
+  readonly metrics: GatewayMetrics;
+  /** No new sessions are taken. */
+  readonly isDraining: boolean;
+  /**
+   * Takes no new sessions, lets live ones end by themselves for `limits.drainMs`, ends the rest with their last finals,
+   * gives readers time to take them, then closes. Idempotent.
+   */
+  drain(): Promise<void>;
+  /** Cuts everything now; ends are still signalled. Idempotent. */
+  close(): Promise<void>;
+}
+
+/** The readers of one text port. */
+interface TextReaders {
+  readonly shows: (sessionId: string) => boolean;
+  readonly connected: Set<TextConnection>;
+  /** When one was cut last, which may come back. */
+  cutAtMs: number;
+}
+
+const SWEEP_MS = 500;
+const POLL_MS = 50;
+
+/**
+ * Starts the TCP service of the Streams toolkit.
+ * @throws SpeechError `NETWORK_FAILED`, `WRITE_FAILED`
+ */
+export async function startGateway(options: GatewayOptions): Promise<Gateway> {
+  const gateway = new RunningGateway(options);
+  await gateway.start();
+  return gateway;
+}
+
+class RunningGateway implements Gateway {
+  readonly table: SessionTable;
+  readonly feed: GatewayFeed;
+  readonly metrics: GatewayMetrics;
+  isDraining = false;
+  readonly #options: GatewayOptions;
+  readonly #limits: GatewayLimits;
+  readonly #clock: Clock;
+  readonly #journal: Journal;
+  readonly #textReaders: TextReaders[] = [];
+  readonly #recorder: Recorder | undefined;
+  #audio: Listener | undefined;
+  #text: Listener[] = [];
+  #timer: ReturnType<typeof setInterval> | undefined;
+  #numAccepted = 0;
+  #drained: Promise<void> | undefined;
+  #closed: Promise<void> | undefined;
+
+  constructor(options: GatewayOptions) {
+    this.#options = options;
+    this.#limits = { ...GATEWAY_LIMITS, ...options.limits };
+    this.#clock = options.clock ?? SYSTEM_CLOCK;
+    this.#journal = new Journal(this.#clock, options.retention);
+    this.feed = new GatewayFeed(options.epochMs ?? Date.now);
+    this.metrics = new GatewayMetrics(() => this.#observed());
+    this.#recorder = options.recordFolder ? openRecorder(options.recordFolder, options.epochMs ?? Date.now) : undefined;
+    this.table = new SessionTable(this.#sessionHost(), {
+      format: { encoding: "s16le", sampleRateHz: 16_000, numChannels: 1, ...options.format },
+      attContext: options.attContext,
+      onSessionStarted: (log) => this.#onSessionStarted(log),
+      onCallEnded: (call, reason) => {
+        const told = this.#recorder?.finish(call, reason);
+        void told?.catch((error: unknown) => {
+          this.metrics.recordingsFailed.inc();
+          options.log.error(`${call.id}: its record could not be written: ${String(error)}`);
+        });
+      },
+    });
+  }
+
+  #sessionHost(): SessionHost {
+    const { engine, log } = this.#options;
+    const wait = (ms: number) => new Promise<void>((resolve) => setTimeout(resolve, ms));
+    const admission = { clock: this.#clock, wait, admissionMs: this.#limits.admissionMs };
+    const shared = { clock: this.#clock, journal: this.#journal, limits: this.#limits, log, wait };
+    const recorder = this.#recorder;
+    return {
+      ...shared,
+      engine: patientEngine(engine, admission),
+      metrics: this.metrics,
+      feed: this.feed,
+      record: recorder && ((name, format, startMs) => recorder.open(name, format, startMs)),
+    };
+  }
+
+  async start(): Promise<void> {
+    const { host = "127.0.0.1", tls, audioPort = 5601, textPorts = [{ port: 5602 }], log } = this.#options;
+    const { maxConnections, handshakeMs } = this.#limits;
+    const onRefused = (reason: string) => {
+      this.metrics.connectionsRefused.inc();
+      log.warn(reason);
+    };
+    const shared = { host, tls, maxConnections, handshakeMs, onRefused };
+    await this.#recorder?.prepare();
+    try {
+      this.#audio = await listen({ ...shared, port: audioPort, serve: (socket) => this.#serveAudio(socket) });
+      for (const { port, sessions } of textPorts) {
+        const readers: TextReaders = {
+          shows: sessionFilter(sessions),
+          connected: new Set(),
+          cutAtMs: Number.NEGATIVE_INFINITY,
+        };
+        this.#textReaders.push(readers);
+        this.#text.push(await listen({ ...shared, port, serve: (socket) => this.#serveText(socket, readers) }));
+      }
+    } catch (error) {
+      await this.close();
+      throw error;
+    }
+    this.#timer = setInterval(() => this.#sweep(), SWEEP_MS);
+    this.#timer.unref();
+  }
+
+  get audioPort(): number {
+    return this.#audio?.port ?? 0;
+  }
+
+  get textPorts(): readonly number[] {
+    return this.#text.map((listener) => listener.port);
+  }
+
+  async #serveAudio(socket: Socket): Promise<void> {
+    this.metrics.connections.inc();
+    const { table, metrics } = this;
+    await serveAudio(socket, ++this.#numAccepted, { table, metrics, limits: this.#limits, log: this.#options.log });
+  }
+
+  async #serveText(socket: Socket, readers: TextReaders): Promise<void> {
+    this.metrics.connections.inc();
+    const { endReaders = "application", retention, log } = this.#options;
+    const keepMs = retention?.keepMs ?? RETENTION.keepMs;
+    const connection = new TextConnection(socket, ++this.#numAccepted, {
+      journal: this.#journal,
+      metrics: this.metrics,
+      log,
+      stalledReaderMs: this.#limits.stalledReaderMs,
+      endReaders,
+      shows: readers.shows,
+      isAlone: () => readers.connected.size === 1,
+      isSettled: (sinceMs) => readers.cutAtMs < sinceMs || this.#clock.nowMs() - readers.cutAtMs > keepMs,
+    });
+    readers.connected.add(connection);
+    await connection.serve();
+    readers.connected.delete(connection);
+    if (!connection.isConfirmed) readers.cutAtMs = this.#clock.nowMs();
+  }
+
+  get #readers(): TextConnection[] {
+    return this.#textReaders.flatMap(({ connected }) => [...connected]);
+  }
+
+  #onSessionStarted(log: SessionLog): void {
+    for (const reader of this.#readers) reader.onSessionStarted(log);
+  }
+
+  #sweep(): void {
+    this.table.sweep();
+    const numLost = this.#journal.sweep();
+    if (numLost === 0) return;
+    this.metrics.finalsLost.inc(numLost);
+    this.#options.log.error(`gateway: ${numLost} finals were kept for as long as told, and no reader took them.`);
+  }
+
+  #observed(): Observed {
+    const sessions = [...this.table.sessions.values()];
+    return {
+      numAudioConnections: this.#audio?.numConnections ?? 0,
+      numTextConnections: this.#readers.length,
+      numSessions: sessions.length,
+      numCalls: this.table.calls.size,
+      queuedSec: sessions.reduce((sum, session) => sum + session.queuedSec, 0),
+      numKeptRecords: [...this.#journal.logs].reduce((sum, log) => sum + log.nodes.length, 0),
+      isDraining: this.isDraining,
+      audioPort: this.audioPort,
+      textPort: this.textPorts[0] ?? 0,
+    };
+  }
+
+  drain(): Promise<void> {
+    this.#drained ??= this.#drain();
+    return this.#drained;
+  }
+
+  async #drain(): Promise<void> {
+    this.isDraining = true;
+    this.table.isClosed = true;
+    // The port stays open for sessions that are live and were cut; new ones are turned away.
+    await this.#until(() => this.table.sessions.size === 0, this.#limits.drainMs);
+    await this.table.finishAll("drained");
+    // Readers are given what is theirs, but no final mark on its account: they come back to the next gateway.
+    const isTaken = () => this.#readers.length === 0 || [...this.#journal.logs].every((log) => log.numUntaken === 0);
+    await this.#until(isTaken, this.#limits.stalledReaderMs / 10);
+    await this.close();
+  }
+
+  async #until(isDone: () => boolean, timeoutMs: number): Promise<void> {
+    const deadline = this.#clock.nowMs() + timeoutMs;
+    while (!isDone() && this.#clock.nowMs() < deadline) await new Promise((resolve) => setTimeout(resolve, POLL_MS));
+  }
+
+  close(): Promise<void> {
+    this.#closed ??= this.#close();
+    return this.#closed;
+  }
+
+  async #close(): Promise<void> {
+    this.isDraining = true;
+    this.table.isClosed = true;
+    clearInterval(this.#timer);
+    await this.table.abandonAll("drained");
+    const listeners = [...(this.#audio ? [this.#audio] : []), ...this.#text];
+    const stopped = listeners.map((listener) => listener.stop());
+    for (const listener of listeners) listener.cut();
+    await Promise.all(stopped);
+    await this.#recorder?.close();
+  }
+}
+
+/** A filter of session ids: one id, or all that begin with what stands before `*`. */
+function sessionFilter(pattern: string | undefined): (sessionId: string) => boolean {
+  if (pattern === undefined) return () => true;
+  const prefix = pattern.replace(/\*$/, "");
+  return pattern.endsWith("*") ? (sessionId) => sessionId.startsWith(prefix) : (sessionId) => sessionId === pattern;
+}

@@ -1,0 +1,239 @@
+import { isSpeechError, SpeechError } from "@nemo-stt/core";
+import type { SttUp } from "../spl/schemas.ts";
+import { ENCODINGS, type SoundFormat } from "../voice/encodings.ts";
+import { Call } from "./call.ts";
+import type { EndReason } from "./feed.ts";
+import type { SessionLog } from "./journal.ts";
+import { Session, type SessionHost } from "./session.ts";
+import { parseSessionName, type SessionName } from "./session-name.ts";
+
+/** Where chunks come from: sessions go with it when it ends them. */
+export interface Connection {
+  readonly id: number;
+  readonly remoteAddress: string;
+  /** Sessions that sent here last. */
+  readonly sessions: Set<Session>;
+  /** Ids that were refused: what comes for them is thrown away. */
+  readonly refused: Set<string>;
+}
+
+/** What the table needs besides what sessions share. */
+export interface TableOptions {
+  /** Of sessions whose id does not tell. */
+  readonly format: SoundFormat;
+  readonly attContext: readonly number[] | undefined;
+  readonly onCallEnded: (call: Call, reason: EndReason) => void;
+  readonly onSessionStarted: (log: SessionLog) => void;
+}
+
+/** Ended sessions whose numbers are remembered, so that one that comes back goes on with them. */
+const MAX_REMEMBERED = 10_000;
+/** A connection that sends more ids that are none is no application. */
+const MAX_REFUSED = 100;
+
+/** All live sessions by id. Finds the session of a chunk, begins new ones, ends those that nobody wants any more. */
+export class SessionTable {
+  readonly #host: SessionHost;
+  readonly #options: TableOptions;
+  readonly #sessions = new Map<string, Session>();
+  readonly #owners = new Map<Session, Connection>();
+  readonly #detached = new Map<Session, { readonly sinceMs: number; readonly remoteAddress: string }>();
+  readonly #calls = new Map<string, Call>();
+  readonly #remembered = new Map<string, { nextSeq: bigint; nextRecord: bigint }>();
+  /** No new sessions. */
+  isClosed = false;
+
+  constructor(host: SessionHost, options: TableOptions) {
+    this.#host = host;
+    this.#options = options;
+  }
+
+  /** Live sessions. */
+  get sessions(): ReadonlyMap<string, Session> {
+    return this.#sessions;
+  }
+
+  /** Live calls. */
+  get calls(): ReadonlyMap<string, Call> {
+    return this.#calls;
+  }
+
+  /**
+   * Takes a chunk and resolves when the connection's next may come. A session that cannot begin is refused: its end is
+   * signalled, the connection's other sessions go on.
+   * @returns nothing where the session was refused
+   * @throws SpeechError `CLOSED` while the gateway is being stopped, `LIMIT_EXCEEDED` for a connection of nonsense
+   */
+  async offer(connection: Connection, chunk: SttUp): Promise<Session | undefined> {
+    if (connection.refused.has(chunk.sessionId)) {
+      this.#host.metrics.discarded.inc();
+      return undefined;
+    }
+    try {
+      const session = this.#find(connection, chunk);
+      this.#own(connection, session);
+      await session.offer(chunk);
+      return session;
+    } catch (error) {
+      if (!isSpeechError(error) || error.code === "CLOSED") throw error;
+      this.#refuse(connection, chunk.sessionId, error);
+      return undefined;
+    }
+  }
+
+  #refuse(connection: Connection, sessionId: string, error: SpeechError): void {
+    if (connection.refused.size >= MAX_REFUSED) throw error;
+    connection.refused.add(sessionId);
+    this.#host.metrics.sessionEnded(true);
+    this.#host.log.warn(error.message, { code: error.code, sessionId });
+    const log = this.#host.journal.open(sessionId, connection.id);
+    this.#options.onSessionStarted(log);
+    const end = { text: "", isFinal: true, confidence: -1, endsSession: true, endsWindow: false, isMarkOnly: false };
+    this.#host.journal.append(log, end);
+  }
+
+  #find(connection: Connection, chunk: SttUp): Session {
+    const session = this.#sessions.get(chunk.sessionId);
+    if (session === undefined) return this.#begin(connection, chunk);
+    const isOther = this.#owners.get(session) !== connection;
+    // Somebody begins anew under the same id: an application that was started again.
+    if (isOther && chunk.seq === 0n && session.nextSeq > 0n && !session.isSameStart(chunk)) session.restart();
+    return session;
+  }
+
+  #begin(connection: Connection, chunk: SttUp): Session {
+    const { limits, journal, metrics } = this.#host;
+    if (this.isClosed)
+      throw new SpeechError("CLOSED", "gateway: expected no new sessions, got one. It is being stopped.");
+    if (connection.sessions.size >= limits.maxSessionsPerConnection)
+      throw full("LIMIT_EXCEEDED", limits.maxSessionsPerConnection, "sessions of a connection");
+    if (this.#sessions.size >= limits.maxSessions) {
+      metrics.throttled.inc();
+      throw full("OVER_CAPACITY", limits.maxSessions, "live sessions");
+    }
+    const name = parseSessionName(chunk.sessionId);
+    const before = chunk.seq === 0n ? undefined : this.#remembered.get(name.id);
+    // Whoever begins at 0 reads from 0: what is left of an earlier session of that id would be taken for the new one's.
+    if (chunk.seq === 0n) for (const log of journal.logs) log.isHidden ||= log.sessionId === name.id;
+    const log = journal.open(name.id, connection.id, before?.nextRecord);
+    const session = new Session(this.#host, {
+      name,
+      log,
+      call: this.#callOf(name),
+      format: this.#formatOf(name),
+      attContext: name.attContext ?? this.#options.attContext,
+      nextSeq: before?.nextSeq ?? 0n,
+      onEnded: (ended) => this.#forget(ended),
+    });
+    this.#sessions.set(name.id, session);
+    metrics.sessionsStarted.inc();
+    this.#options.onSessionStarted(log);
+    return session;
+  }
+
+  #formatOf(name: SessionName): SoundFormat {
+    const { format } = this.#options;
+    const encoding = name.encoding ? ENCODINGS[name.encoding] : format.encoding;
+    return { ...format, encoding, sampleRateHz: name.sampleRateHz ?? format.sampleRateHz };
+  }
+
+  #callOf(name: SessionName): Call {
+    let call = this.#calls.get(name.callId);
+    if (call === undefined || call.isEnded) {
+      call = new Call(name.callId, {
+        clock: this.#host.clock,
+        feed: this.#host.feed,
+        reconnectMs: this.#host.limits.reconnectMs,
+        onCallEnded: (ended, reason) => {
+          this.#calls.delete(ended.id);
+          this.#host.metrics.callsEnded.inc();
+          this.#options.onCallEnded(ended, reason);
+        },
+      });
+      this.#calls.set(name.callId, call);
+    }
+    call.join(name);
+    return call;
+  }
+
+  #own(connection: Connection, session: Session): void {
+    const owner = this.#owners.get(session);
+    if (owner === connection) return;
+    owner?.sessions.delete(session);
+    this.#detached.delete(session);
+    this.#owners.set(session, connection);
+    connection.sessions.add(session);
+  }
+
+  /**
+   * The session that a connection's mark is of, when nothing came before it there: the only one that was cut from the same
+   * address. TCPSink sends again, after it has reconnected, what it could not send.
+   */
+  adopt(connection: Connection): Session | undefined {
+    const candidates = [...this.#detached].filter(
+      ([, { remoteAddress }]) => remoteAddress === connection.remoteAddress,
+    );
+    if (candidates.length !== 1) return undefined;
+    this.#own(connection, candidates[0][0]);
+    return candidates[0][0];
+  }
+
+  /** A connection sent its final mark: its sessions end. Resolves after their last finals. */
+  async endAll(connection: Connection): Promise<void> {
+    await Promise.all([...connection.sessions].map((session) => session.end("final-mark")));
+  }
+
+  /** A connection was cut: its sessions wait for their peer. */
+  detach(connection: Connection): void {
+    const sinceMs = this.#host.clock.nowMs();
+    for (const session of connection.sessions) {
+      this.#owners.delete(session);
+      if (session.isFailed) void session.end("failed");
+      else this.#detached.set(session, { sinceMs, remoteAddress: connection.remoteAddress });
+    }
+    connection.sessions.clear();
+  }
+
+  /** Looks at the clock: sessions whose peer is gone, silent ones, calls that wait. */
+  sweep(): void {
+    const { clock, limits } = this.#host;
+    const now = clock.nowMs();
+    for (const [session, { sinceMs }] of this.#detached)
+      if (now - sinceMs >= limits.reconnectMs) void session.end("vanished");
+    for (const session of this.#sessions.values())
+      if (now - session.activeAtMs >= limits.staleMs) void session.end("stale");
+    for (const call of this.#calls.values()) call.sweep();
+  }
+
+  /** Ends all sessions with their last finals. */
+  async finishAll(reason: EndReason): Promise<void> {
+    await Promise.all([...this.#sessions.values()].map((session) => session.end(reason)));
+    for (const call of this.#calls.values()) call.end();
+  }
+
+  /** Ends all sessions now. */
+  async abandonAll(reason: EndReason): Promise<void> {
+    await Promise.all([...this.#sessions.values()].map((session) => session.abandon(reason)));
+    for (const call of this.#calls.values()) call.end();
+  }
+
+  #forget(session: Session): void {
+    const { id } = session.name;
+    if (this.#sessions.get(id) === session) this.#sessions.delete(id);
+    this.#owners.get(session)?.sessions.delete(session);
+    this.#owners.delete(session);
+    this.#detached.delete(session);
+    this.#remembered.delete(id);
+    this.#remembered.set(id, { nextSeq: session.nextSeq, nextRecord: session.records.nextSeq });
+    for (const oldest of this.#remembered.keys()) {
+      if (this.#remembered.size <= MAX_REMEMBERED) break;
+      this.#remembered.delete(oldest);
+    }
+  }
+}
+
+const full = (code: "LIMIT_EXCEEDED" | "OVER_CAPACITY", max: number, what: string): SpeechError =>
+  new SpeechError(
+    code,
+    `gateway: expected at most ${max} ${what}, got one more. Raise the limit, or use another gateway.`,
+  );

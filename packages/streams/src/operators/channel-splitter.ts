@@ -1,0 +1,156 @@
+import { createResampler, createSampleDecoder, encodeSamples, type ResampleStream } from "@nemo-stt/core";
+import { type Item, tupleItem } from "../items.ts";
+import type { ChannelAudioStream, ChannelMetadata, ChannelRole } from "../spl/schemas.ts";
+import { ENCODINGS } from "../voice/encodings.ts";
+import { createPorts } from "./operator.ts";
+import { AUDIO_CHANNEL_SPLITTER } from "./parameter-tables.ts";
+import { type Given, resolveParameters, type Warn } from "./parameters.ts";
+
+/** The parameters of `AudioChannelSplitter`. */
+export type AudioChannelSplitterParameters = Given<typeof AUDIO_CHANNEL_SPLITTER.parameters>;
+
+/** A block of both channels. */
+export interface StereoTuple {
+  readonly audioData: Uint8Array;
+  /** Milliseconds. */
+  readonly audioTimestamp: bigint;
+}
+
+/** `AudioChannelSplitter`: one input port, an output port for each channel. The two are to be read side by side. */
+export interface ChannelSplitter {
+  readonly writable: WritableStream<Item<StereoTuple>>;
+  readonly left: ReadableStream<Item<ChannelAudioStream>>;
+  readonly right: ReadableStream<Item<ChannelAudioStream>>;
+}
+
+/**
+ * `AudioChannelSplitter`: two-channel sound in, 16-bit PCM of each channel out. Blocks may end inside a sample pair: the
+ * rest is kept. A block's time is that of its first sample, counted from the last timestamp that was given; marks flush
+ * the resampler and go to both ports.
+ * @throws TypeError, RangeError for parameters
+ */
+export function createAudioChannelSplitter(
+  parameters: AudioChannelSplitterParameters = {},
+  { warn = console.warn }: { readonly warn?: Warn } = {},
+): ChannelSplitter {
+  const values = resolveParameters(AUDIO_CHANNEL_SPLITTER, parameters, warn);
+  const encoding = ENCODINGS[values.encoding];
+  const decode = values.stereoFormat === "interleaved" ? interleaved(encoding) : sideBySide(encoding);
+  const { sampleRate, targetSampleRate } = values;
+  const outRate = targetSampleRate === 0 ? sampleRate : targetSampleRate;
+  const channels = [values.leftChannelRole, values.rightChannelRole].map(
+    (role, channelNumber) => new ChannelOutput(channelInfo(channelNumber, role), sampleRate, outRate),
+  );
+  const { writable, readables } = createPorts<StereoTuple, ChannelAudioStream>(AUDIO_CHANNEL_SPLITTER.name, 2, {
+    async take(item, emit) {
+      if (item.kind === "tuple") {
+        const samples = decode(item.tuple.audioData);
+        channels.forEach((channel, port) => {
+          for (const tuple of channel.feed(samples[port], Number(item.tuple.audioTimestamp)))
+            emit(tupleItem(tuple), port);
+        });
+        return;
+      }
+      channels.forEach((channel, port) => {
+        for (const tuple of channel.flush()) emit(tupleItem(tuple), port);
+        emit(item, port);
+      });
+    },
+    async end(emit) {
+      channels.forEach((channel, port) => {
+        for (const tuple of channel.flush()) emit(tupleItem(tuple), port);
+      });
+    },
+    async close() {},
+  });
+  return { writable, left: readables[0], right: readables[1] };
+}
+
+/** What is known of a channel when only its role is. */
+export const channelInfo = (channelNumber: number, channelRole: ChannelRole): ChannelMetadata => ({
+  channelNumber,
+  channelRole,
+  phoneNumber: "",
+  speakerId: "",
+  additionalMetadata: new Map(),
+});
+
+type Decode = (bytes: Uint8Array) => Float32Array[];
+
+function interleaved(encoding: (typeof ENCODINGS)[keyof typeof ENCODINGS]): Decode {
+  const decoder = createSampleDecoder(encoding, 2);
+  return (bytes) => decoder.feed(bytes);
+}
+
+/** Each block holds its left half, then its right half; samples that a block's half cuts are completed by the next block's. */
+function sideBySide(encoding: (typeof ENCODINGS)[keyof typeof ENCODINGS]): Decode {
+  const decoders = [createSampleDecoder(encoding), createSampleDecoder(encoding)];
+  return (bytes) => {
+    if (bytes.length % 2 === 1)
+      throw new RangeError(
+        `AudioChannelSplitter: expected blocks of an even number of bytes, half of them left, got ${bytes.length}.`,
+      );
+    const half = bytes.length / 2;
+    return decoders.map((decoder, i) => decoder.feed(bytes.subarray(i * half, (i + 1) * half))[0]);
+  };
+}
+
+/** One channel's way out: resampled with state, timed by its samples. */
+class ChannelOutput {
+  readonly #info: ChannelMetadata;
+  readonly #fromHz: number;
+  readonly #toHz: number;
+  #resampling: ResampleStream | undefined;
+  /** The last timestamp that counted, and samples in and out since. */
+  #anchorMs: number | undefined;
+  #numIn = 0;
+  #numOut = 0;
+  readonly #createResampler: () => ResampleStream;
+
+  constructor(info: ChannelMetadata, fromHz: number, toHz: number) {
+    this.#info = info;
+    this.#fromHz = fromHz;
+    this.#toHz = toHz;
+    const resampler = createResampler(fromHz, toHz);
+    this.#createResampler = () => resampler.openStream();
+  }
+
+  *feed(samples: Float32Array, timestampMs: number): Generator<ChannelAudioStream> {
+    const expectedMs = (this.#anchorMs ?? 0) + (this.#numIn * 1000) / this.#fromHz;
+    // A jump forward is sound that was never sent: what was before it comes out at its own time.
+    const isJump = this.#anchorMs !== undefined && timestampMs - expectedMs > MAX_JITTER_MS;
+    if (isJump) yield* this.flush();
+    if (this.#anchorMs === undefined) {
+      this.#anchorMs = timestampMs;
+      this.#numIn = 0;
+      this.#numOut = 0;
+    }
+    this.#resampling ??= this.#createResampler();
+    this.#numIn += samples.length;
+    yield* this.#tuple(this.#resampling.feed(samples));
+  }
+
+  /** The rest of what the resampler holds; the next block's timestamp counts anew. */
+  *flush(): Generator<ChannelAudioStream> {
+    const rest = this.#resampling?.finish();
+    this.#resampling = undefined;
+    if (rest) yield* this.#tuple(rest);
+    this.#anchorMs = undefined;
+  }
+
+  *#tuple(samples: Float32Array): Generator<ChannelAudioStream> {
+    if (samples.length === 0) return;
+    const timeMs = (this.#anchorMs ?? 0) + (this.#numOut * 1000) / this.#toHz;
+    this.#numOut += samples.length;
+    yield {
+      audioData: encodeSamples([samples], "s16le"),
+      audioTimestamp: BigInt(Math.round(timeMs)),
+      channelInfo: this.#info,
+      sampleRate: this.#toHz,
+      bitsPerSample: 16,
+    };
+  }
+}
+
+/** Less is jitter of the sender's clock. */
+const MAX_JITTER_MS = 200;

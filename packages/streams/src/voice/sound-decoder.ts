@@ -1,0 +1,80 @@
+import { createSampleDecoder, mixChannels, type SampleDecoder } from "@nemo-stt/core";
+import type { SoundFormat } from "./encodings.ts";
+import { readWavStart } from "./wav-header.ts";
+
+/** Bytes of a voice on their way to samples: cut anywhere, with or without a WAV header in front. */
+export interface SoundDecoder {
+  /** Mono samples of what came; none while a header is under way. @throws SpeechError `AUDIO_INVALID`, `AUDIO_UNSUPPORTED` */
+  feed(bytes: Uint8Array): Promise<Float32Array>;
+  /** What the header said, or what was given; given formats hold until a header is complete. */
+  readonly format: SoundFormat;
+  /** A WAV header was found and taken away. */
+  readonly hasHeader: boolean;
+  /** Bytes of a sample that has begun: a stream that goes on begins with them. None behind a WAV file. */
+  pendingBytes(): Uint8Array;
+}
+
+/**
+ * Creates a decoder. A stream that begins with a WAV header is read by it (a FileAudioSource that knows no headers sends
+ * them as sound); any other as `format` says. Several channels are mixed.
+ */
+export function createSoundDecoder(format: SoundFormat, name: string): SoundDecoder {
+  return new Decoder(format, name);
+}
+
+/** Samples of 64 bits and 256 channels. */
+const MAX_FRAME_BYTES = 2048;
+
+function joined(a: Uint8Array, b: Uint8Array): Uint8Array<ArrayBuffer> {
+  const bytes = new Uint8Array(a.length + b.length);
+  bytes.set(a);
+  bytes.set(b, a.length);
+  return bytes;
+}
+
+class Decoder implements SoundDecoder {
+  format: SoundFormat;
+  hasHeader = false;
+  readonly #name: string;
+  #head: Uint8Array | undefined = new Uint8Array(0);
+  #samples: SampleDecoder | undefined;
+  /** The last bytes that came: those of a sample that has begun are among them. */
+  #last = new Uint8Array(0);
+  /** Bytes of samples that the header promised and that did not come yet. */
+  #remaining = Number.POSITIVE_INFINITY;
+
+  constructor(format: SoundFormat, name: string) {
+    this.format = format;
+    this.#name = name;
+  }
+
+  pendingBytes(): Uint8Array {
+    if (this.#head) return this.#head;
+    return this.hasHeader
+      ? new Uint8Array(0)
+      : this.#last.slice(this.#last.length - (this.#samples?.numPendingBytes ?? 0));
+  }
+
+  async feed(bytes: Uint8Array): Promise<Float32Array> {
+    if (this.#head === undefined) return this.#decode(bytes);
+    const head = joined(this.#head, bytes);
+    this.#head = head;
+    const state = await readWavStart(head, this.#name);
+    if (state.kind === "more") return new Float32Array(0);
+    this.#head = undefined;
+    if (state.kind === "raw") return this.#decode(head);
+    this.hasHeader = true;
+    this.format = state.start.format;
+    this.#remaining = state.start.dataBytes ?? Number.POSITIVE_INFINITY;
+    return this.#decode(head.subarray(state.start.dataStart));
+  }
+
+  #decode(bytes: Uint8Array): Float32Array {
+    this.#samples ??= createSampleDecoder(this.format.encoding, this.format.numChannels);
+    const sound = bytes.subarray(0, this.#remaining);
+    this.#last = joined(this.#last.subarray(-MAX_FRAME_BYTES), sound).slice(-MAX_FRAME_BYTES);
+    this.#remaining -= sound.length;
+    const channels = this.#samples.feed(sound);
+    return channels.length === 1 ? channels[0] : mixChannels(channels);
+  }
+}

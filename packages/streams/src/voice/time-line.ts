@@ -1,0 +1,70 @@
+/** A timestamp that is further from the sample count than this is a jump of the caller's clock; less is jitter. */
+const MAX_JITTER_MS = 200;
+/** A call of a day with a jump a second would have as many. */
+const MAX_ANCHORS = 100_000;
+/** Texts follow their sound within seconds: blocks of 10 ms for a minute and a half. */
+const MAX_ARRIVALS = 10_000;
+
+/**
+ * Where samples stand on the caller's clock. A time is counted in samples from the last given timestamp; it is not
+ * estimated anew for every block. Only a jump forward (sound that was never sent) moves it.
+ */
+export class TimeLine {
+  readonly sampleRateHz: number;
+  readonly #startMs: number;
+  /** From a sample on, which time it has; ascending. */
+  readonly #anchors: { sample: number; timeMs: number }[] = [];
+  /** When samples came, by the clock of this machine: up to `sample`, at `atMs`. */
+  #arrivals: { sample: number; atMs: number }[] = [];
+  #numSamples = 0;
+
+  /** @param startMs where the first sample stands at the earliest */
+  constructor(sampleRateHz: number, startMs = Number.NEGATIVE_INFINITY) {
+    this.sampleRateHz = sampleRateHz;
+    this.#startMs = startMs;
+  }
+
+  /** Samples so far. */
+  get numSamples(): number {
+    return this.#numSamples;
+  }
+
+  /** The caller's time behind the last sample, in milliseconds. */
+  get endMs(): number {
+    return this.timeMs(this.#numSamples);
+  }
+
+  /** Takes note of samples that came now. */
+  add(numSamples: number, timestampMs: number | undefined, atMs: number): void {
+    if (this.#anchors.length === 0)
+      this.#anchors.push({ sample: 0, timeMs: Math.max(this.#startMs, timestampMs ?? 0) });
+    else if (
+      timestampMs !== undefined &&
+      timestampMs - this.endMs > MAX_JITTER_MS &&
+      this.#anchors.length < MAX_ANCHORS
+    )
+      this.#anchors.push({ sample: this.#numSamples, timeMs: timestampMs });
+    this.#numSamples += numSamples;
+    if (numSamples > 0) this.#arrivals.push({ sample: this.#numSamples, atMs });
+    if (this.#arrivals.length > MAX_ARRIVALS) this.#arrivals = this.#arrivals.slice(MAX_ARRIVALS / 2);
+  }
+
+  /** The caller's time of a sample. */
+  timeMs(sample: number): number {
+    let low = 0;
+    for (let high = this.#anchors.length; high - low > 1; ) {
+      const middle = (low + high) >> 1;
+      if (this.#anchors[middle].sample <= sample) low = middle;
+      else high = middle;
+    }
+    const anchor = this.#anchors[low] ?? { sample: 0, timeMs: 0 };
+    return anchor.timeMs + ((sample - anchor.sample) * 1000) / this.sampleRateHz;
+  }
+
+  /** When a sample came, by this machine's clock; forgets what came before it. */
+  arrivalMs(sample: number): number | undefined {
+    const at = this.#arrivals.findIndex((arrival) => arrival.sample >= sample);
+    if (at > 0) this.#arrivals = this.#arrivals.slice(at);
+    return at < 0 ? this.#arrivals.at(-1)?.atMs : this.#arrivals[0].atMs;
+  }
+}
