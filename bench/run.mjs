@@ -107,10 +107,12 @@ try {
 } finally {
   rmSync(folder, { recursive: true, force: true });
 }
-if (!values["nemo-exports"] || !streamingExports) {
-  notMeasured.set(
-    "sherpa-onnx on graphs that NeMo exported",
-    "what its users run; needs NeMo once (bench/nemo-exports.py, bench/nemo-streaming-exports.py), then --nemo-exports DIR and --nemo-streaming-exports DIR",
-  );
+const missing = [
+  ["nemo-exports", "whole recordings", "nemo-exports.py"],
+  ["nemo-streaming-exports", "streams", "nemo-streaming-exports.py"],
+].filter(([option]) => !values[option]);
+for (const [option, what, script] of missing) {
+  const how = `what its users run; needs NeMo once (bench/${script}), then --${option} DIR`;
+  notMeasured.set(`sherpa-onnx on graphs that NeMo exported, ${what}`, how);
 }
 console.log(save().join("\n"));

@@ -40,7 +40,9 @@ export async function runPaced(driver, numStreams, seconds) {
     }
   }
   packets.sort((a, b) => a.due - b.due);
+  /** When the chunks that wait were complete, and when those behind them will be. */
   const completed = new Map();
+  const following = new Map();
   const latencies = [];
   for (let next = 0; next < packets.length || completed.size > 0; ) {
     for (; next < packets.length && packets[next].due <= performance.now(); next++) {
@@ -49,9 +51,11 @@ export async function runPaced(driver, numStreams, seconds) {
       if (!completed.has(id) && driver.isReady(id)) completed.set(id, due);
     }
     for (const id of completed.size > 0 ? await driver.step() : []) {
-      latencies.push(performance.now() - completed.get(id));
-      // A stream that is behind has its next chunk already; it was complete a chunk later.
-      if (driver.isReady(id)) completed.set(id, completed.get(id) + 1000 * driver.chunkSec);
+      const due = completed.get(id) ?? following.get(id);
+      latencies.push(performance.now() - due);
+      // A stream that is behind has its next chunk already, or had it computed in the same step.
+      following.set(id, due + 1000 * driver.chunkSec);
+      if (driver.isReady(id)) completed.set(id, following.get(id));
       else completed.delete(id);
     }
     if (completed.size > 0) await setImmediate();

@@ -2,6 +2,7 @@ import { copyFileSync, existsSync, mkdirSync, readdirSync, readFileSync, statSyn
 import { join } from "node:path";
 import { BUNDLED_MODELS, openFileSource, readOnnxMetadata } from "@nemo-stt/node";
 import { beforeAll, describe, expect, test } from "vitest";
+import { checkIncrease } from "../src/actions/precision-comparison.ts";
 import { examples, garden, lines, morning, run, scratch } from "./harness.ts";
 
 const checkpoint = BUNDLED_MODELS.speech;
@@ -201,6 +202,59 @@ describe("export: smaller weights", () => {
     const { out: evaluated } = await run("eval", manifest, "--json", "-m", alone, "--head", "ctc");
     expect(comparison.heads[1].small).toEqual(JSON.parse(evaluated).words);
     expect(ran.status).toBe(0);
+  });
+
+  test("--max-wer-increase: measured in every latency mode too, and written where it holds", async () => {
+    const manifest = join(scratch, "one.jsonl");
+    writeFileSync(manifest, `${JSON.stringify({ audio_filepath: morning, text: "he said that he would come" })}\n`);
+    const options = ["--quantize", "int8", "--calibrate", manifest, "--max-wer-increase", "60", "--json"];
+    const ran = await run("export", checkpoint, out("gated"), ...options);
+    expect(ran.status).toBe(0);
+    for (const name of ["transducer", "ctc", "transducer 1120 ms", "transducer 80 ms", "ctc 160 ms"])
+      expect(ran.err).toMatch(new RegExp(`^${name} +${row}$`, "m"));
+    const { comparison } = JSON.parse(ran.out);
+    expect(comparison.streams).toHaveLength(8);
+    expect(comparison.streams[0]).toMatchObject({ head: "transducer", stream: { attContext: [70, 13] } });
+    expect(existsSync(join(out("gated"), "streaming.onnx"))).toBe(true);
+  }, 180_000);
+
+  test("--max-wer-increase: refused with the table where nothing can be measured, and nothing is left behind", async () => {
+    const manifest = join(scratch, "wordless.jsonl");
+    writeFileSync(manifest, `${JSON.stringify({ audio_filepath: garden, text: "" })}\n`);
+    const options = ["--quantize", "int8", "--calibrate", manifest, "--max-wer-increase", "0.2"];
+    const ran = await run("export", checkpoint, join(out("refused"), "deep"), ...options);
+    expect(ran.err).toContain("Word error rate of int8 weights on 1 recording (wordless.jsonl):");
+    expect(lines(ran.err).at(-1)).toBe(
+      "nemo-stt: --max-wer-increase: expected recordings with words to measure int8 on, got none. Nothing was written. Name others with --calibrate.",
+    );
+    expect(ran.status).toBe(1);
+    expect(existsSync(out("refused"))).toBe(false);
+    expect((await run("export", checkpoint, out("refused"), "--max-wer-increase", "0.2")).status).toBe(64);
+  });
+
+  test("--max-wer-increase: the worst of all rows decides", () => {
+    const rate = (errors: number) => ({
+      substitutions: errors,
+      deletions: 0,
+      insertions: 0,
+      numReference: 1000,
+      rate: errors / 1000,
+    });
+    const compared = (head: "ctc" | "transducer", fp32: number, small: number, chunkSec?: number) => ({
+      head,
+      fp32: rate(fp32),
+      small: rate(small),
+      smallAgainstFp32: rate(5),
+      differences: [],
+      ...(chunkSec && { stream: { attContext: [70, 1], chunkSec } }),
+    });
+    const heads = [compared("ctc", 50, 51), compared("transducer", 40, 39)];
+    const streams = [compared("ctc", 60, 62, 0.16), compared("ctc", 70, 70, 0.08)];
+    const comparison = { kind: "int8", manifest: "dev.jsonl", numRecordings: 9, heads, streams };
+    expect(() => checkIncrease(comparison, 0.2)).not.toThrow();
+    expect(() => checkIncrease(comparison, 0.15)).toThrow(
+      "--max-wer-increase: expected int8 weights to cost at most 0.15 % of the words, got 0.20 % (ctc 160 ms). Nothing was written. Allow more, or take fp16 weights.",
+    );
   });
 
   test("classifiers write no texts to compare", async () => {

@@ -34,11 +34,12 @@ export function hashEngine(options: HashEngineOptions = {}): SpeechEngine & { re
     get numOpened() {
       return numOpened;
     },
-    async open({ sampleRateHz = 16_000 }, onEvent) {
+    async open({ sampleRateHz = 16_000 }, onEvent, saved) {
       if (open.size >= (options.maxStreams ?? Number.POSITIVE_INFINITY)) {
         throw new SpeechError("OVER_CAPACITY", `engine: expected at most ${options.maxStreams} streams, got one more.`);
       }
-      const stream = hashStream(++numOpened, sampleRateHz, onEvent, options, () => open.delete(stream));
+      const close = () => open.delete(stream);
+      const stream = hashStream(++numOpened, sampleRateHz, onEvent, options, close, saved);
       open.add(stream);
       return stream;
     },
@@ -55,6 +56,7 @@ function hashStream(
   onEvent: (event: StreamEvent) => void,
   options: HashEngineOptions,
   onClosed: () => void,
+  saved?: Uint8Array,
 ): SpeechStream {
   const blockSamples = rate / 10;
   const pending = new Float32Array(blockSamples);
@@ -64,6 +66,11 @@ function hashStream(
   let utterance = 0;
   let isClosed = false;
   let words: TimedText[] = [];
+  if (saved) {
+    const state = JSON.parse(Buffer.from(saved).toString());
+    ({ filled, heard, numSilent, utterance, words } = state);
+    pending.set(state.pending);
+  }
 
   const takeBlock = (block: Float32Array) => {
     const startSec = heard / rate;
@@ -142,7 +149,7 @@ function hashStream(
       close();
     },
     async save() {
-      return new Uint8Array(0);
+      return Buffer.from(JSON.stringify({ filled, heard, numSilent, utterance, words, pending: [...pending] }));
     },
   };
 }

@@ -1,4 +1,6 @@
-import { existsSync, readFileSync } from "node:fs";
+import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { encodeSamples, openLocalEngine, type SpeechEngine } from "@nemo-stt/core";
 import { BUNDLED_MODELS, loadModel, nodeRuntime, openAudio, openModel, toModelInput } from "@nemo-stt/node";
@@ -141,6 +143,28 @@ describe("the bundled model", () => {
     await one.composite.done;
     expect(one.finals().join(" ").trim()).toBe(morning);
     expect(started.events.filter((event) => event.type === "call-ended")).toHaveLength(3);
+  });
+});
+
+describe("a gateway that is started again in mid-audio", () => {
+  it("goes on with the real engine's streams: the same text", async () => {
+    const folder = mkdtempSync(join(tmpdir(), "nemo-stt-real-"));
+    const stateFile = join(folder, "state.json");
+    let started = await start({ engine, stateFile });
+    const ports = { audioPort: started.audio.port, textPorts: [{ port: started.text.port }] };
+    const one = app(started, "c1", 10, 50);
+    const file = readFileSync(example("morning-rms.wav"));
+    for (let at = 0, n = 0; at < file.length; at += 3200, n++) {
+      if (n === 30) {
+        await started.gateway.drain();
+        started = await start({ engine, stateFile, ...ports });
+      }
+      await one.composite.submit(file.subarray(at, at + 3200), at / 32);
+    }
+    await one.composite.submitFinal();
+    await one.composite.done;
+    expect(one.finals().join(" ").trim()).toBe(morning);
+    rmSync(folder, { recursive: true });
   });
 });
 

@@ -1,12 +1,18 @@
-import { readdir, rename, rm, stat } from "node:fs/promises";
-import { basename, dirname, extname, join } from "node:path";
+import { readdir, rename, rm, rmdir, stat } from "node:fs/promises";
+import { basename, dirname, extname, join, resolve } from "node:path";
 import { type ExportedFile, exportModel, type Graph, MANIFEST_NAME, SpeechError } from "@nemo-stt/core";
 import { folderSink, withCheckpoint } from "@nemo-stt/node";
 import type { ExportFlags } from "../commands/export.ts";
 import type { Console } from "../console.ts";
-import { UsageError } from "../failures.ts";
+import { Failed, UsageError } from "../failures.ts";
 import { precisionOf, type Quantize } from "../options.ts";
-import { comparePrecisions, comparisonRecordings, comparisonText } from "./precision-comparison.ts";
+import {
+  checkIncrease,
+  comparePrecisions,
+  comparisonRecordings,
+  comparisonText,
+  type PrecisionComparison,
+} from "./precision-comparison.ts";
 
 /** Writes a checkpoint as ONNX and lists the files; with smaller weights, what they change is measured. */
 export async function exportCheckpoint(
@@ -20,26 +26,58 @@ export async function exportCheckpoint(
   const recordings = flags.quantize ? await comparisonRecordings(flags.calibrate) : undefined;
   // Files appear in the folder when all of them are written; what an interrupted export left is overwritten.
   const partial = join(folder, ".partial");
+  const firstNew = await firstMissing(folder);
+  let isWritten = false;
   try {
     await removeFolder(partial);
     const { files, writesText } = await writeFiles(model, partial, stem, flags, console);
     const listed = await Promise.all(files.map((file) => listFile(partial, file)));
     const comparison =
       recordings && writesText ? await comparePrecisions(model, partial, recordings, flags, console) : undefined;
-    await moveFiles(partial, folder, files);
     if (flags.quantize) console.err(comparison ? comparisonText(comparison) : noComparison(flags.quantize, writesText));
+    if (flags.maxWerIncrease !== undefined) checkMeasured(comparison, flags.maxWerIncrease);
+    await moveFiles(partial, folder, files);
+    isWritten = true;
     if (flags.json)
       console.out(JSON.stringify({ folder, files: listed, ...(comparison ? { comparison } : {}) }, null, 1));
     else for (const file of listed) console.out(fileText(folder, file, flags.verbose ?? false));
   } finally {
     await removeFolder(partial);
+    if (firstNew && !isWritten) await removeEmptyFolders(folder, firstNew);
   }
+}
+
+/** The outermost folder of a path that is not there yet; undefined where all are. */
+async function firstMissing(folder: string): Promise<string | undefined> {
+  let missing: string | undefined;
+  for (let path = resolve(folder); !(await exists(path)); path = dirname(path)) missing = path;
+  return missing;
+}
+
+async function removeEmptyFolders(folder: string, last: string): Promise<void> {
+  for (let path = resolve(folder); path.length >= last.length; path = dirname(path)) await rmdir(path).catch(() => {});
+}
+
+const exists = (path: string) =>
+  stat(path).then(
+    () => true,
+    () => false,
+  );
+
+/** A limit needs something to be measured on. */
+function checkMeasured(comparison: PrecisionComparison | undefined, limit: number): void {
+  if (!comparison) {
+    throw new Failed(
+      "--max-wer-increase: expected texts to compare, got none. Nothing was written. Name recordings with --calibrate, or leave it out.",
+    );
+  }
+  checkIncrease(comparison, limit);
 }
 
 /** Whatever stands in the way is told where the files are written. */
 const removeFolder = (path: string) => rm(path, { recursive: true, force: true }).catch(() => {});
 
-function checkFlags({ attContext, calibrate, layout, quantize }: ExportFlags): void {
+function checkFlags({ attContext, calibrate, layout, maxWerIncrease, quantize }: ExportFlags): void {
   if (attContext && layout === "nemo-stt") {
     throw new UsageError(
       "--att-context: expected layout nemo or sherpa, got nemo-stt, whose graphs take the context as an input. Leave it out.",
@@ -47,6 +85,8 @@ function checkFlags({ attContext, calibrate, layout, quantize }: ExportFlags): v
   }
   if (calibrate && !quantize)
     throw new UsageError("--calibrate: expected --quantize with it, got none. Add it, or leave both out.");
+  if (maxWerIncrease !== undefined && !quantize)
+    throw new UsageError("--max-wer-increase: expected --quantize with it, got none. Add it, or leave both out.");
 }
 
 const noComparison = (quantize: Quantize, writesText: boolean): string =>

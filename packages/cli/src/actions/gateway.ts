@@ -1,16 +1,24 @@
 import { readFile } from "node:fs/promises";
+import { openEngine } from "@nemo-stt/node";
 import { ENCODINGS, type Gateway, type GatewayLog, serveHttp, startGateway, type TlsOptions } from "@nemo-stt/streams";
 import type { GatewayFlags } from "../commands/gateway.ts";
 import type { Console } from "../console.ts";
 import { UsageError } from "../failures.ts";
 import { printable } from "../messages.ts";
+import { precisionOf } from "../options.ts";
 import { notFound } from "./recordings.ts";
-import { openEngine } from "./speech-engine.ts";
 
 /** Runs the gateway until it is told to stop. */
 export async function runGateway(flags: GatewayFlags, console: Console): Promise<void> {
   const tls = await readTls(flags);
-  const engine = await openEngine({ ...flags, maxStreams: flags.maxSessions });
+  const log = gatewayLog(console, flags.verbose ?? false);
+  const engine = await openEngine(flags.model, {
+    precision: precisionOf(flags.quantize),
+    numWorkers: flags.workers,
+    numThreads: flags.threads,
+    maxStreams: flags.maxSessions,
+    onCrash: (error) => log.error(`engine: ${error.message}`),
+  });
   try {
     const gateway = await startGateway({
       engine,
@@ -22,8 +30,13 @@ export async function runGateway(flags: GatewayFlags, console: Console): Promise
       attContext: flags.attContext,
       endReaders: flags.endReaders,
       recordFolder: flags.record,
-      limits: { maxSessions: flags.maxSessions, reconnectMs: flags.reconnect * 1000, drainMs: flags.drain * 1000 },
-      log: gatewayLog(console, flags.verbose ?? false),
+      stateFile: flags.state,
+      limits: {
+        ...(flags.maxSessions ? { maxSessions: flags.maxSessions } : {}),
+        reconnectMs: flags.reconnect * 1000,
+        drainMs: flags.drain * 1000,
+      },
+      log,
     });
     await serve(gateway, flags, console);
   } finally {

@@ -1,5 +1,5 @@
-import { type BatchReport, openLocalEngine, type Precision, type SpeechEngine } from "@nemo-stt/core";
-import { BUNDLED_MODELS, nodeRuntime, openModel } from "@nemo-stt/node";
+import { type BatchReport, openSpeechEngine, type Precision, type SpeechEngine } from "@nemo-stt/core";
+import { BUNDLED_MODELS, nodeRuntime, openAnyModel, openModel } from "@nemo-stt/node";
 import { now } from "./clock.ts";
 
 /** How the engine of a command is opened. */
@@ -25,7 +25,8 @@ export interface StreamEngine {
  */
 export async function openStreamEngine(options: StreamEngineOptions): Promise<StreamEngine> {
   const { precision, numThreads, maxStreams, onBatch, onExport } = options;
-  const model = await openModel(options.model ?? BUNDLED_MODELS.speech, { precision, onExport });
-  const engine = await openLocalEngine(model, nodeRuntime(), { now, numThreads, maxStreams, onBatch });
+  const model = await openAnyModel(options.model ?? BUNDLED_MODELS.speech, { precision, numThreads, onExport });
+  const vad = await openModel(BUNDLED_MODELS.vad);
+  const engine = await openSpeechEngine(model, nodeRuntime(), { now, numThreads, maxStreams, onBatch, vad });
   return { name: model.name, engine };
 }

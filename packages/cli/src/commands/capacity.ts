@@ -49,7 +49,7 @@ the next chunk of their stream is complete. First one core alone, then all at on
 memory.
 
 Examples:
-  nemo-stt capacity
+  nemo-stt capacity --streams 20
   nemo-stt capacity -m nvidia/stt_en_fastconformer_hybrid_large_streaming_multi --streams 40 --json
   nemo-stt capacity --att-context 70,0 --audio talk.wav --cores 1`,
     )

@@ -1,6 +1,6 @@
 import { type Command, Option } from "commander";
 import type { Console } from "../console.ts";
-import { contextOption, type Quantize, quantizeOption } from "../options.ts";
+import { contextOption, numberBetween, type Quantize, quantizeOption } from "../options.ts";
 
 /** The options of `nemo-stt export`. */
 export interface ExportFlags {
@@ -8,6 +8,8 @@ export interface ExportFlags {
   readonly layout: "nemo-stt" | "nemo" | "sherpa";
   readonly attContext?: number[];
   readonly calibrate?: string;
+  /** Percent of the words. */
+  readonly maxWerIncrease?: number;
   readonly json?: boolean;
   readonly verbose?: boolean;
 }
@@ -26,6 +28,11 @@ export function registerExport(program: Command, console: Console): void {
       "--calibrate <manifest>",
       "NeMo manifest of the recordings to compare smaller weights on (default: the project's own two)",
     )
+    .option(
+      "--max-wer-increase <percent>",
+      "write nothing if smaller weights get more of the words wrong than this, in whole recordings or in any latency mode",
+      numberBetween(0, 100),
+    )
     .addOption(
       new Option("--layout <layout>", "whose names, shapes and metadata to write")
         .choices(["nemo-stt", "nemo", "sherpa"])
@@ -40,7 +47,7 @@ export function registerExport(program: Command, console: Console): void {
 Examples:
   nemo-stt export model.nemo exported/
   nemo-stt export model.nemo exported/conformer_ctc.onnx --verbose
-  nemo-stt export model.nemo small/ --quantize int8 --calibrate dev.jsonl
+  nemo-stt export model.nemo small/ --quantize int8 --calibrate dev.jsonl --max-wer-increase 0.2
   nemo-stt export model.nemo sherpa/ --layout sherpa --att-context 70,6`,
     )
     .action(async (model: string, out: string | undefined, flags: ExportFlags) => {

@@ -30,10 +30,12 @@ export interface GatewayFlags extends DecodingFlags {
   readonly tlsKey?: string;
   readonly tlsClientCa?: string;
   readonly record?: string;
+  readonly state?: string;
   readonly endReaders: "application" | "idle" | "never";
-  readonly maxSessions: number;
+  readonly maxSessions?: number;
   readonly reconnect: number;
   readonly drain: number;
+  readonly workers?: number;
   readonly threads: number;
   readonly verbose?: boolean;
 }
@@ -73,26 +75,36 @@ export function registerGateway(program: Command, console: Console): void {
     .option("--tls-cert <file>", "certificate, PEM: both TCP ports speak TLS")
     .option("--tls-key <file>", "its key, PEM")
     .option("--tls-client-ca <file>", "refuse clients without a certificate signed by this one, PEM")
+    .option("--state <file>", "save live calls there when it is stopped, and go on with them when it starts again")
     .option("--record <folder>", "keep calls there: µ-law WAV of each party, and JSON")
     .addOption(
       new Option("--end-readers <when>", "when a text reader is sent the final mark, which ends it for ever")
         .choices(["application", "idle", "never"])
         .default("application"),
     )
-    .option("--max-sessions <n>", "live sessions, at most", wholeNumber(1), 200)
+    .option(
+      "--max-sessions <n>",
+      "live sessions, at most (default: as many as the machine carries in real time)",
+      wholeNumber(1),
+    )
     .option("--reconnect <sec>", "how long a session waits for an application that was cut", seconds, 60)
     .option("--drain <sec>", "how long live calls may go on after SIGTERM", seconds, 25)
+    .option(
+      "--workers <n>",
+      "threads that recognise, each with the model in memory (default: one for each core)",
+      wholeNumber(1),
+    )
     .option("--threads <n>", "threads inside one operator", wholeNumber(1), 1)
     .option("--verbose", "tell of every connection that is cut")
     .addHelpText(
       "after",
       `
+SIGTERM or SIGINT: no new calls, live ones may end (or are kept with --state); a second one ends at once.
+
 Examples:
   nemo-stt gateway --record calls/
   nemo-stt gateway -m model.nemo --att-context 70,1 --host 0.0.0.0
-  nemo-stt gateway --text-port 5602=agent-* --text-port 5604=caller-*
-
-SIGTERM or SIGINT: no new calls, live ones may end; the second one ends at once.`,
+  nemo-stt gateway --text-port 5602=agent-* --text-port 5604=caller-*`,
     )
     .action(async (flags: GatewayFlags) => {
       const { runGateway } = await import("../actions/gateway.ts");

@@ -41,12 +41,14 @@ which one it is is said. --att-context names the mode itself: L,R encoder steps 
 is R + 1 steps. Long chunks make fewer mistakes. With --fast-att-context a second, faster mode writes
 what is tentative, and --latency or --att-context what is final.
 
+The microphone is heard by arecord, parec, sox or ffmpeg, whichever is found first.
+
 On a terminal: what will not change is plain, what may change is dim, an utterance that has ended is a
 line. Otherwise: a line an utterance, or with --json a line of JSON an event. Ctrl-C ends the sound: what
 was heard is written to its end, and the exit status is 0; a second Ctrl-C ends at once.
 
 Examples:
-  nemo-stt stream                                         the microphone, by arecord, parec, sox or ffmpeg
+  nemo-stt stream mic
   nemo-stt stream talk.wav --realtime --latency 480ms
   nemo-stt stream call.wav --channels split --json
   sox talk.flac -t wav - | nemo-stt stream - --latency 1120ms --fast-att-context 70,0

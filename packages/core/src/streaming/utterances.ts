@@ -82,7 +82,6 @@ export function createUtterances(parts: UtteranceParts, saved?: SavedUtterances)
     const place = tokens.findLastIndex(beginsWord);
     return Math.max(from, place);
   };
-  /** Times end with the sound that was heard: a last step reaches beyond the end of a recording. */
   const transcript = (tokens: Hypothesis, durationSec: number) =>
     buildTranscript(tokens, tokenizer, {
       spec,
@@ -92,7 +91,7 @@ export function createUtterances(parts: UtteranceParts, saved?: SavedUtterances)
       calibration: parts.calibration,
     });
   /** Tokens that are events stand beside the text, not in it: a stream's text is what was said. */
-  const transcriptOf = (tokens: Hypothesis, durationSec: number) => {
+  const transcriptOf = (tokens: Hypothesis, durationSec = Number.POSITIVE_INFINITY) => {
     const { speech, events } = separateEvents(tokens, spec.decoding, textual);
     return {
       ...transcript(speech, durationSec),
@@ -103,7 +102,8 @@ export function createUtterances(parts: UtteranceParts, saved?: SavedUtterances)
   function finalOf(end: number, reason: FinalEvent["reason"], heardSec: number): FinalEvent[] {
     const part = sliceHypothesis(hypothesis, state.numFinal, end);
     const isJoined = !state.isFirst && part.tokens.length > 0 && !beginsWord(part.tokens[0]);
-    const { text, words, tokens, events } = transcriptOf(part, heardSec);
+    // Times end with the recording, as soon as its end is known to whoever hears the events.
+    const { text, words, tokens, events } = transcriptOf(part, reason === "end" ? heardSec : undefined);
     state.numFinal = end;
     dropFinal(hypothesis, state);
     state.stableText = "";
@@ -147,7 +147,7 @@ export function createUtterances(parts: UtteranceParts, saved?: SavedUtterances)
   }
 
   function interim(heardSec: number, fast: OpenHypothesis | undefined): InterimEvent[] {
-    const slow = transcriptOf(sliceHypothesis(hypothesis, state.numFinal, hypothesis.tokens.length), heardSec);
+    const slow = transcriptOf(sliceHypothesis(hypothesis, state.numFinal, hypothesis.tokens.length));
     const stable = slow.text.slice(0, Math.max(0, slow.text.lastIndexOf(" ")));
     if (stable.startsWith(state.stableText)) state.stableText = stable;
     const ahead = fast ? fastWords(fast, slow.words) : [];
@@ -166,7 +166,7 @@ export function createUtterances(parts: UtteranceParts, saved?: SavedUtterances)
     const begin = lastWordBegin(from < 0 ? fast.tokens : fast.tokens.slice(0, from + 1), 0);
     dropTokens(fast, begin);
     if (from < 0) return [];
-    const { words } = transcriptOf(sliceHypothesis(fast, 0, fast.tokens.length), Number.POSITIVE_INFINITY);
+    const { words } = transcriptOf(sliceHypothesis(fast, 0, fast.tokens.length));
     return joinFastWords(slow.at(-1) ?? state.lastWord, words, numSteps);
   }
 

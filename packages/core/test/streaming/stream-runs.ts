@@ -45,16 +45,18 @@ export function textOf(events: readonly StreamEvent[]): string {
 }
 
 /** Tokens of a whole stream with their times. */
-export const tokensOf = (events: readonly StreamEvent[]) =>
-  finalsOf(events).flatMap(({ tokens }) => tokens.map(({ id, startStep, endStep }) => ({ id, startStep, endStep })));
+export const tokensOf = (events: readonly StreamEvent[]) => finalsOf(events).flatMap(({ tokens }) => timesOf(tokens));
+
+/** Tokens without their confidence. */
+export const timesOf = (tokens: FinalEvent["tokens"]) => tokens.map(({ confidence: _, ...token }) => token);
 
 /**
  * Events without their last digits: which rows are batched together changes the sums inside a product of matrices by
- * 1e-7, which confidences show.
+ * 1e-7, which confidences show, and more where a value of 8 bits is rounded the other way: with -1 digits they are 0.
  */
-export const rounded = (events: readonly StreamEvent[]): unknown =>
+export const rounded = (events: readonly StreamEvent[], digits = 3): unknown =>
   JSON.parse(
     JSON.stringify(events, (key, value) =>
-      key === "confidence" && value !== undefined ? Math.round(value * 1000) / 1000 : value,
+      key === "confidence" && value !== undefined ? Math.round(value * 10 ** digits) : value,
     ),
   );

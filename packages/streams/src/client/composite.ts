@@ -1,5 +1,5 @@
 import { FINAL_MARK, type Item, tupleItem, WINDOW_MARK } from "../items.ts";
-import { STT_DOWN, STT_UP, type SttDown } from "../spl/schemas.ts";
+import { STT_DOWN, STT_UP, type SttDown, type SttUp } from "../spl/schemas.ts";
 import type { Peer, Retry } from "./connect.ts";
 import { TcpSink } from "./tcp-sink.ts";
 import { TcpSource } from "./tcp-source.ts";
@@ -17,6 +17,8 @@ export interface CompositeOptions {
   readonly audio: Peer;
   readonly text: Peer;
   readonly retry?: Retry;
+  /** The last chunks so many are sent again on a new connection: what the network lost is made good. 0 unless told. */
+  readonly keptChunks?: number;
   /** Called with what the output port carries, in order. */
   readonly onItem: (item: Item<CompositeText>) => void;
 }
@@ -30,6 +32,7 @@ export class SttComposite {
   readonly sink: TcpSink<typeof STT_UP>;
   readonly source: TcpSource<typeof STT_DOWN>;
   readonly #options: CompositeOptions;
+  #kept: Item<SttUp>[] = [];
   #seq = 0n;
   #next = 0n;
   /** The record before a mark was passed on, or there was none yet. */
@@ -38,7 +41,7 @@ export class SttComposite {
 
   constructor(options: CompositeOptions) {
     this.#options = options;
-    this.sink = new TcpSink(STT_UP, options.audio, options.retry);
+    this.sink = new TcpSink(STT_UP, options.audio, options.retry, () => this.#kept);
     this.source = new TcpSource(STT_DOWN, options.text, (item) => this.#onDown(item), options.retry);
   }
 
@@ -51,7 +54,10 @@ export class SttComposite {
   async submit(audioChunk: Uint8Array, timestampMs: number): Promise<void> {
     const { sessionId } = this.#options;
     const audioTimestamp = BigInt(Math.round(timestampMs));
-    await this.sink.submit(tupleItem({ sessionId, seq: this.#seq++, audioTimestamp, audioChunk }));
+    const item = tupleItem({ sessionId, seq: this.#seq++, audioTimestamp, audioChunk });
+    await this.sink.submit(item);
+    const { keptChunks = 0 } = this.#options;
+    if (keptChunks > 0) this.#kept = [...this.#kept.slice(1 - keptChunks), item];
   }
 
   /** A window mark of the input port. */

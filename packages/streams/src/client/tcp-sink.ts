@@ -13,11 +13,15 @@ export class TcpSink<T extends SplTuple> {
   readonly #type: T;
   readonly #peer: Peer;
   readonly #retry: Retry;
+  /** What is sent first on every connection but the first: what the last one may have lost. */
+  readonly #again: () => readonly Item<SplValue<T>>[];
   readonly #abort = new AbortController();
   #socket: Socket | undefined;
   #numConnections = 0;
 
-  constructor(type: T, peer: Peer, retry: Retry = {}) {
+  /** @param again gives what is sent once more on a new connection, before what could not be sent; nothing unless told */
+  constructor(type: T, peer: Peer, retry: Retry = {}, again: () => readonly Item<SplValue<T>>[] = () => []) {
+    this.#again = again;
     this.#type = type;
     this.#peer = peer;
     this.#retry = retry;
@@ -50,7 +54,7 @@ export class TcpSink<T extends SplTuple> {
   async #connected(): Promise<Socket> {
     if (this.#socket && !this.#socket.destroyed) return this.#socket;
     this.#socket = await openSocketAgain(this.#peer, this.#retry, this.#abort.signal);
-    this.#numConnections++;
+    if (this.#numConnections++ > 0) for (const item of this.#again()) this.#socket.write(encodeItem(this.#type, item));
     return this.#socket;
   }
 

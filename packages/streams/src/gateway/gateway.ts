@@ -4,8 +4,9 @@ import { type Clock, SYSTEM_CLOCK } from "../clock.ts";
 import type { SoundFormat } from "../voice/encodings.ts";
 import { patientEngine } from "./admission.ts";
 import { serveAudio } from "./audio-connection.ts";
+import type { Call } from "./call.ts";
 import type { EndReaders } from "./end-of-reader.ts";
-import { GatewayFeed } from "./feed.ts";
+import { type EndReason, GatewayFeed } from "./feed.ts";
 import { Journal, RETENTION, type Retention, type SessionLog } from "./journal.ts";
 import { GATEWAY_LIMITS, type GatewayLimits } from "./limits.ts";
 import { type Listener, listen, type TlsOptions } from "./listener.ts";
@@ -14,6 +15,7 @@ import { GatewayMetrics, type Observed } from "./metrics.ts";
 import { openRecorder, type Recorder } from "./recorder.ts";
 import type { SessionHost } from "./session.ts";
 import { SessionTable } from "./session-table.ts";
+import { prepareState, takeState, writeState } from "./state-file.ts";
 import { TextConnection } from "./text-connection.ts";
 
 /** A port for text readers. */
@@ -41,6 +43,11 @@ export interface GatewayOptions {
   readonly retention?: Partial<Retention>;
   /** A folder where calls are kept. */
   readonly recordFolder?: string;
+  /**
+   * A file for what is live when the gateway stops: the next one goes on with it, so that a restart in mid-call loses
+   * nothing of what came. Without it live calls are ended.
+   */
+  readonly stateFile?: string;
   readonly log: GatewayLog;
   readonly clock?: Clock;
   readonly epochMs?: () => number;
@@ -58,7 +65,9 @@ export interface Gateway {
   readonly isDraining: boolean;
   /**
    * Takes no new sessions, lets live ones end by themselves for `limits.drainMs`, ends the rest with their last finals,
-   * gives readers time to take them, then closes. Idempotent.
+   * gives readers time to take them, then closes. With a state file live sessions are saved at once instead, and nobody is
+   * told of an end. Idempotent.
+   * @throws SpeechError `WRITE_FAILED` where the state cannot be written; everything was ended then
    */
   drain(): Promise<void>;
   /** Cuts everything now; ends are still signalled. Idempotent. */
@@ -116,13 +125,15 @@ class RunningGateway implements Gateway {
       format: { encoding: "s16le", sampleRateHz: 16_000, numChannels: 1, ...options.format },
       attContext: options.attContext,
       onSessionStarted: (log) => this.#onSessionStarted(log),
-      onCallEnded: (call, reason) => {
-        const told = this.#recorder?.finish(call, reason);
-        void told?.catch((error: unknown) => {
-          this.metrics.recordingsFailed.inc();
-          options.log.error(`${call.id}: its record could not be written: ${String(error)}`);
-        });
-      },
+      onCallEnded: (call, reason) => this.#describe(call, reason),
+    });
+  }
+
+  #describe(call: Call, reason: EndReason): void {
+    const written = this.#recorder?.finish(call, reason);
+    void written?.catch((error: unknown) => {
+      this.metrics.recordingsFailed.inc();
+      this.#options.log.error(`${call.id}: its description could not be written: ${String(error)}`);
     });
   }
 
@@ -150,6 +161,10 @@ class RunningGateway implements Gateway {
     };
     const shared = { host, tls, maxConnections, handshakeMs, onRefused };
     await this.#recorder?.prepare();
+    if (this.#options.stateFile) {
+      await prepareState(this.#options.stateFile);
+      await this.#restore(this.#options.stateFile);
+    }
     try {
       this.#audio = await listen({ ...shared, port: audioPort, serve: (socket) => this.#serveAudio(socket) });
       for (const { port, sessions } of textPorts) {
@@ -239,9 +254,49 @@ class RunningGateway implements Gateway {
     return this.#drained;
   }
 
+  async #restore(stateFile: string): Promise<void> {
+    const state = await takeState(stateFile);
+    if (!state) return;
+    const { log } = this.#options;
+    for (const saved of state.logs) {
+      const records = this.#journal.restore(saved);
+      const session = state.sessions.find(({ sessionId }) => sessionId === saved.sessionId && !saved.isEnded);
+      if (!session) continue;
+      await this.table.restore(session, records).catch((error: unknown) => {
+        log.error(
+          `${saved.sessionId}: could not be gone on with: ${error instanceof Error ? error.message : String(error)}`,
+        );
+      });
+    }
+    log.info(`gateway: goes on with ${this.table.sessions.size} sessions.`);
+  }
+
+  async #saveAndClose(stateFile: string): Promise<void> {
+    // What is read no more is sent again: TCPSinks notice that their connection is gone.
+    const stopped = this.#audio?.stop();
+    this.#audio?.cut();
+    await stopped;
+    const calls = [...this.table.calls.values()];
+    const sessions = await this.table.save();
+    for (const call of calls) this.#describe(call, "drained");
+    try {
+      await writeState(stateFile, { sessions, logs: this.#journal.save() });
+    } catch (error) {
+      for (const call of calls) call.end();
+      throw error;
+    } finally {
+      await this.close();
+    }
+  }
+
   async #drain(): Promise<void> {
     this.isDraining = true;
     this.table.isClosed = true;
+    const { stateFile } = this.#options;
+    if (stateFile) {
+      await this.#saveAndClose(stateFile);
+      return;
+    }
     // The port stays open for sessions that are live and were cut; new ones are turned away.
     await this.#until(() => this.table.sessions.size === 0, this.#limits.drainMs);
     await this.table.finishAll("drained");

@@ -31,8 +31,8 @@ export const RETENTION: Retention = { keepMs: 60_000, keepRecords: 1000, keepUnt
 /** A session's part of the journal. */
 export class SessionLog {
   readonly sessionId: string;
-  /** The audio connection on which the session began: which application it belongs to. */
-  readonly applicationId: number;
+  /** The audio connection on which the session began: which application it belongs to. Below 0 where nobody knows. */
+  applicationId: number;
   readonly startedAtMs: number;
   readonly nodes: Node[] = [];
   nextSeq: bigint;
@@ -60,6 +60,14 @@ export interface Node {
   takenAtMs: number | undefined;
   isRemoved: boolean;
   next: Node | undefined;
+}
+
+/** A session's log as plain data. */
+export interface SavedLog {
+  readonly sessionId: string;
+  readonly nextSeq: bigint;
+  readonly isEnded: boolean;
+  readonly records: readonly (JournalRecord & { readonly isTaken: boolean })[];
 }
 
 /** A reader's place. What it has not passed is not removed. */
@@ -126,6 +134,31 @@ export class Journal {
     this.#last.next = node;
     this.#last = node;
     for (const reader of this.#readers) reader.wake?.();
+  }
+
+  /** The logs that readers may still want. */
+  save(): SavedLog[] {
+    return [...this.#logs]
+      .filter((log) => !log.isHidden)
+      .map(({ sessionId, nextSeq, isEnded, nodes }) => ({
+        sessionId,
+        nextSeq,
+        isEnded,
+        records: nodes.map(({ record, takenAtMs }) => ({ ...record, isTaken: takenAtMs !== undefined })),
+      }));
+  }
+
+  /** Puts a log back; what was taken is kept as if it had been taken now. */
+  restore({ sessionId, nextSeq, isEnded, records }: SavedLog): SessionLog {
+    const log = this.open(sessionId, -1);
+    for (const { isTaken, ...record } of records) {
+      log.nextSeq = record.seq;
+      this.append(log, record);
+      if (isTaken) this.take(this.#last);
+    }
+    log.nextSeq = nextSeq;
+    log.isEnded = isEnded;
+    return log;
   }
 
   /** A reader in front of everything that is kept. */

@@ -4,7 +4,7 @@ import { ENCODINGS, type SoundFormat } from "../voice/encodings.ts";
 import { Call } from "./call.ts";
 import type { EndReason } from "./feed.ts";
 import type { SessionLog } from "./journal.ts";
-import { Session, type SessionHost } from "./session.ts";
+import { type SavedSession, Session, type SessionHost } from "./session.ts";
 import { parseSessionName, type SessionName } from "./session-name.ts";
 
 /** Where chunks come from: sessions go with it when it ends them. */
@@ -116,19 +116,45 @@ export class SessionTable {
     // Whoever begins at 0 reads from 0: what is left of an earlier session of that id would be taken for the new one's.
     if (chunk.seq === 0n) for (const log of journal.logs) log.isHidden ||= log.sessionId === name.id;
     const log = journal.open(name.id, connection.id, before?.nextRecord);
+    const session = this.#create(name, log, before?.nextSeq ?? 0n);
+    metrics.sessionsStarted.inc();
+    this.#options.onSessionStarted(log);
+    return session;
+  }
+
+  #create(name: SessionName, log: SessionLog, nextSeq: bigint): Session {
     const session = new Session(this.#host, {
       name,
       log,
       call: this.#callOf(name),
       format: this.#formatOf(name),
       attContext: name.attContext ?? this.#options.attContext,
-      nextSeq: before?.nextSeq ?? 0n,
+      nextSeq,
       onEnded: (ended) => this.#forget(ended),
     });
     this.#sessions.set(name.id, session);
-    metrics.sessionsStarted.inc();
-    this.#options.onSessionStarted(log);
     return session;
+  }
+
+  /** Saves all live sessions, which are over then without an end: another gateway goes on with them. */
+  async save(): Promise<SavedSession[]> {
+    const saved = await Promise.all([...this.#sessions.values()].map((session) => session.save()));
+    this.#sessions.clear();
+    this.#calls.clear();
+    return saved.flatMap((session) => (session ? [session] : []));
+  }
+
+  /**
+   * Goes on with a session that was saved. It waits for its peer.
+   * @throws SpeechError `STATE_INVALID`, `OVER_CAPACITY` of the engine
+   */
+  async restore(saved: SavedSession, log: SessionLog): Promise<void> {
+    const session = this.#create(parseSessionName(saved.sessionId), log, saved.nextSeq);
+    this.#detached.set(session, { sinceMs: this.#host.clock.nowMs(), remoteAddress: "" });
+    await session.restore(saved).catch(async (error: unknown) => {
+      await session.abandon("failed");
+      throw error;
+    });
   }
 
   #formatOf(name: SessionName): SoundFormat {
@@ -160,6 +186,7 @@ export class SessionTable {
     const owner = this.#owners.get(session);
     if (owner === connection) return;
     owner?.sessions.delete(session);
+    if (session.records.applicationId < 0) session.records.applicationId = connection.id;
     this.#detached.delete(session);
     this.#owners.set(session, connection);
     connection.sessions.add(session);

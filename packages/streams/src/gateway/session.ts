@@ -2,7 +2,7 @@ import { isSpeechError, type SpeechEngine } from "@nemo-stt/core";
 import type { Clock } from "../clock.ts";
 import type { SttUp } from "../spl/schemas.ts";
 import type { SoundFormat } from "../voice/encodings.ts";
-import { Voice, type VoiceText } from "../voice/voice.ts";
+import { type SavedVoice, Voice, type VoiceOptions, type VoiceText } from "../voice/voice.ts";
 import type { Call } from "./call.ts";
 import { type EndReason, type GatewayFeed, partyRef } from "./feed.ts";
 import type { Journal, SessionLog } from "./journal.ts";
@@ -46,6 +46,15 @@ export interface SessionSetup {
   readonly onEnded: (session: Session) => void;
 }
 
+/** A live session as plain data; its log is saved with the journal. */
+export interface SavedSession {
+  readonly sessionId: string;
+  readonly nextSeq: bigint;
+  readonly hadInterim: boolean;
+  readonly first: SttUp | undefined;
+  readonly voice: SavedVoice;
+}
+
 /** A caller's voice, from chunks to records. Chunks are taken in order, one at a time, from a bounded queue. */
 export class Session {
   readonly name: SessionName;
@@ -62,7 +71,7 @@ export class Session {
   #tail: Promise<void> = Promise.resolve();
   #queuedSec = 0;
   #hadInterim = false;
-  #state: "live" | "ending" | "failed" | "ended" = "live";
+  #state: "live" | "saving" | "ending" | "failed" | "ended" = "live";
   #isClosed = false;
   #end: Promise<void> | undefined;
   /** When anything came of it last. */
@@ -76,20 +85,42 @@ export class Session {
     this.#nextSeq = setup.nextSeq;
     this.activeAtMs = host.clock.nowMs();
     this.#levels = createLevelMeter();
-    this.#voice = this.#createVoice();
+    this.#voice = new Voice(this.#voiceOptions());
     host.feed.publish({ type: "session-started", ...this.#ref() });
   }
 
-  #createVoice(): Voice {
+  /** Goes on with a session that was saved. */
+  async restore(saved: SavedSession): Promise<void> {
+    this.#nextSeq = saved.nextSeq;
+    this.#hadInterim = saved.hadInterim;
+    this.#first = saved.first;
+    this.#voice = await Voice.restore(this.#voiceOptions(), saved.voice);
+  }
+
+  /** Everything needed to go on elsewhere, after all that came; this session is over and says nothing of it. */
+  async save(): Promise<SavedSession | undefined> {
+    if (this.#state !== "live") return undefined;
+    // What comes from here on is not counted: its sender sends it again.
+    this.#state = "saving";
+    await this.#tail;
+    if (this.isFailed) return undefined;
+    this.#state = "ended";
+    const voice = await this.#voice.save();
+    await this.#closeRecording();
+    const { id: sessionId } = this.name;
+    return { sessionId, nextSeq: this.#nextSeq, hadInterim: this.#hadInterim, first: this.#first, voice };
+  }
+
+  #voiceOptions(): VoiceOptions {
     const { name, format, attContext } = this.#setup;
-    return new Voice({
+    return {
       engine: this.#host.engine,
       format,
       stream: attContext ? { attContext } : {},
       clock: this.#host.clock,
       name: `session ${name.id.slice(0, 80)}`,
       onText: (text) => this.#onText(text),
-    });
+    };
   }
 
   /** The chunk that comes next. */
@@ -134,7 +165,7 @@ export class Session {
     this.#first = undefined;
     void this.#enqueue(async () => {
       await this.#voice.endWindow();
-      this.#voice = this.#createVoice();
+      this.#voice = new Voice(this.#voiceOptions());
     });
   }
 

@@ -1,4 +1,5 @@
 import type { SpeechEngine, StreamOptions } from "@nemo-stt/core";
+import { openEngine } from "@nemo-stt/node";
 import { type Clock, SYSTEM_CLOCK } from "../clock.ts";
 import { FINAL_MARK, type Item, tupleItem, WINDOW_MARK } from "../items.ts";
 import { Voice, type VoiceText } from "../voice/voice.ts";
@@ -26,7 +27,7 @@ export interface OpenedEngine {
 export interface SpeechOperatorContext {
   /** An engine that is there already: parameters that name a model are told to have no effect. It stays open. */
   readonly engine?: SpeechEngine;
-  /** Opens the model that parameters name, where there is no engine. */
+  /** Opens the model that parameters name, where there is no engine; an engine on all cores unless told. */
   readonly openEngine?: (modelPath: string, tokensPath: string) => Promise<OpenedEngine>;
   readonly clock?: Clock;
   /** Where oddities are told; the console's warnings unless told. */
@@ -112,7 +113,7 @@ export function engineSource(
     readonly model: readonly [name: string, value: string];
     readonly tokens: readonly [name: string, value: string];
   },
-  { engine, openEngine, warn = console.warn }: SpeechOperatorContext,
+  { engine, openEngine: openGiven, warn = console.warn }: SpeechOperatorContext,
 ): () => Promise<OpenedEngine> {
   if (engine) {
     warn(
@@ -120,10 +121,17 @@ export function engineSource(
     );
     return async () => ({ engine });
   }
-  if (!openEngine) {
-    throw new TypeError(
-      `${operator}: expected an engine or a way to open ${files.model[1]}, got none. Give context.engine or context.openEngine.`,
-    );
-  }
-  return () => openEngine(files.model[1], files.tokens[1]);
+  if (!openGiven) return () => openOwn(operator, files, warn);
+  return () => openGiven(files.model[1], files.tokens[1]);
+}
+
+/** The engine of this machine, with the model that the parameters name; its tokens are the model's own. */
+async function openOwn(
+  operator: string,
+  { model, tokens }: Parameters<typeof engineSource>[1],
+  warn: Warn,
+): Promise<OpenedEngine> {
+  const engine = await openEngine(model[1]);
+  warn(`${operator}: the parameter ${tokens[0]} has no effect: ${model[1]} has its own tokens.`);
+  return { engine, close: () => engine.close() };
 }

@@ -12,14 +12,27 @@ export interface SoundDecoder {
   readonly hasHeader: boolean;
   /** Bytes of a sample that has begun: a stream that goes on begins with them. None behind a WAV file. */
   pendingBytes(): Uint8Array;
+  /** Everything needed to go on. */
+  save(): SavedDecoder;
+}
+
+/** A decoder as plain data. */
+export interface SavedDecoder {
+  readonly format: SoundFormat;
+  readonly hasHeader: boolean;
+  /** What came of the beginning, as long as it may be a header. */
+  readonly head: Uint8Array | undefined;
+  /** Bytes of a sample that has begun. */
+  readonly pending: Uint8Array;
+  readonly remainingBytes: number | undefined;
 }
 
 /**
  * Creates a decoder. A stream that begins with a WAV header is read by it (a FileAudioSource that knows no headers sends
  * them as sound); any other as `format` says. Several channels are mixed.
  */
-export function createSoundDecoder(format: SoundFormat, name: string): SoundDecoder {
-  return new Decoder(format, name);
+export function createSoundDecoder(format: SoundFormat, name: string, saved?: SavedDecoder): SoundDecoder {
+  return new Decoder(format, name, saved);
 }
 
 /** Samples of 64 bits and 256 channels. */
@@ -43,9 +56,26 @@ class Decoder implements SoundDecoder {
   /** Bytes of samples that the header promised and that did not come yet. */
   #remaining = Number.POSITIVE_INFINITY;
 
-  constructor(format: SoundFormat, name: string) {
-    this.format = format;
+  constructor(format: SoundFormat, name: string, saved: SavedDecoder | undefined) {
+    this.format = saved?.format ?? format;
     this.#name = name;
+    if (saved === undefined) return;
+    this.hasHeader = saved.hasHeader;
+    this.#head = saved.head;
+    this.#remaining = saved.remainingBytes ?? Number.POSITIVE_INFINITY;
+    // Less than a sample: nothing comes out, and the rest of it will find it there.
+    if (saved.pending.length > 0) this.#decode(saved.pending, saved.pending.length);
+  }
+
+  save(): SavedDecoder {
+    const numPending = this.#samples?.numPendingBytes ?? 0;
+    return {
+      format: this.format,
+      hasHeader: this.hasHeader,
+      head: this.#head,
+      pending: this.#last.slice(this.#last.length - numPending),
+      remainingBytes: this.#remaining === Number.POSITIVE_INFINITY ? undefined : this.#remaining,
+    };
   }
 
   pendingBytes(): Uint8Array {
@@ -69,11 +99,12 @@ class Decoder implements SoundDecoder {
     return this.#decode(head.subarray(state.start.dataStart));
   }
 
-  #decode(bytes: Uint8Array): Float32Array {
+  /** @param numCounted bytes that were counted before */
+  #decode(bytes: Uint8Array, numCounted = 0): Float32Array {
     this.#samples ??= createSampleDecoder(this.format.encoding, this.format.numChannels);
-    const sound = bytes.subarray(0, this.#remaining);
+    const sound = bytes.subarray(0, this.#remaining + numCounted);
     this.#last = joined(this.#last.subarray(-MAX_FRAME_BYTES), sound).slice(-MAX_FRAME_BYTES);
-    this.#remaining -= sound.length;
+    this.#remaining -= sound.length - numCounted;
     const channels = this.#samples.feed(sound);
     return channels.length === 1 ? channels[0] : mixChannels(channels);
   }

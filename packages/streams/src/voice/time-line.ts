@@ -5,6 +5,13 @@ const MAX_ANCHORS = 100_000;
 /** Texts follow their sound within seconds: blocks of 10 ms for a minute and a half. */
 const MAX_ARRIVALS = 10_000;
 
+/** A time line as plain data. */
+export interface SavedTimeLine {
+  readonly sampleRateHz: number;
+  readonly anchors: readonly { readonly sample: number; readonly timeMs: number }[];
+  readonly numSamples: number;
+}
+
 /**
  * Where samples stand on the caller's clock. A time is counted in samples from the last given timestamp; it is not
  * estimated anew for every block. Only a jump forward (sound that was never sent) moves it.
@@ -22,6 +29,19 @@ export class TimeLine {
   constructor(sampleRateHz: number, startMs = Number.NEGATIVE_INFINITY) {
     this.sampleRateHz = sampleRateHz;
     this.#startMs = startMs;
+  }
+
+  /** A time line that goes on where one was saved. */
+  static restore({ sampleRateHz, anchors, numSamples }: SavedTimeLine): TimeLine {
+    const line = new TimeLine(sampleRateHz);
+    line.#anchors.push(...anchors);
+    line.#numSamples = numSamples;
+    return line;
+  }
+
+  /** Everything but when samples came: this machine's clock means nothing elsewhere. */
+  save(): SavedTimeLine {
+    return { sampleRateHz: this.sampleRateHz, anchors: this.#anchors, numSamples: this.#numSamples };
   }
 
   /** Samples so far. */

@@ -1,8 +1,8 @@
 import type { SpeechEngine, SpeechStream, StreamEvent, StreamOptions, TimedText } from "@nemo-stt/core";
 import type { Clock } from "../clock.ts";
 import type { SoundFormat } from "./encodings.ts";
-import { createSoundDecoder, type SoundDecoder } from "./sound-decoder.ts";
-import { TimeLine } from "./time-line.ts";
+import { createSoundDecoder, type SavedDecoder, type SoundDecoder } from "./sound-decoder.ts";
+import { type SavedTimeLine, TimeLine } from "./time-line.ts";
 
 /** What was understood of a voice: an interim text of the utterance under way, or a final one. */
 export interface VoiceText {
@@ -38,6 +38,19 @@ export interface VoiceOptions {
   readonly onText: (text: VoiceText) => void;
 }
 
+/** A voice as plain data. */
+export interface SavedVoice {
+  readonly decoder: SavedDecoder;
+  readonly timeLine: SavedTimeLine | undefined;
+  /** The engine's stream, where a window has begun. */
+  readonly stream: Uint8Array | undefined;
+  readonly streamSample: number;
+  readonly numUtterances: number;
+  readonly firstTimestampMs: number | undefined;
+  readonly carried: Uint8Array;
+  readonly heardSec: number;
+}
+
 /** Silence that stands for lost sound; a longer loss is only a jump of the clock. */
 const MAX_SILENCE_MS = 5000;
 
@@ -64,6 +77,39 @@ export class Voice {
   constructor(options: VoiceOptions) {
     this.#options = options;
     this.#decoder = createSoundDecoder(options.format, options.name);
+  }
+
+  /**
+   * A voice that goes on where one was saved, perhaps elsewhere.
+   * @throws SpeechError `STATE_INVALID` where the engine has another model
+   */
+  static async restore(options: VoiceOptions, saved: SavedVoice): Promise<Voice> {
+    const voice = new Voice(options);
+    voice.#decoder = createSoundDecoder(options.format, options.name, saved.decoder);
+    voice.#timeLine = saved.timeLine && TimeLine.restore(saved.timeLine);
+    voice.#streamSample = saved.streamSample;
+    voice.#numUtterances = saved.numUtterances;
+    voice.#firstTimestampMs = saved.firstTimestampMs;
+    voice.#carried = saved.carried.slice();
+    voice.#heardSec = saved.heardSec;
+    if (saved.stream) voice.#stream = await voice.#open(saved.stream);
+    return voice;
+  }
+
+  /** Everything needed to go on elsewhere; this voice is over. Waits for what was fed. */
+  async save(): Promise<SavedVoice> {
+    const stream = await this.#stream?.save();
+    await this.close();
+    return {
+      decoder: this.#decoder.save(),
+      timeLine: this.#timeLine?.save(),
+      stream,
+      streamSample: this.#streamSample,
+      numUtterances: this.#numUtterances,
+      firstTimestampMs: this.#firstTimestampMs,
+      carried: this.#carried,
+      heardSec: this.#heardSec,
+    };
   }
 
   /** What the window's bytes turned out to be. */
@@ -120,9 +166,9 @@ export class Voice {
     await this.#stream.feed(samples);
   }
 
-  #open(): Promise<SpeechStream> {
+  #open(saved?: Uint8Array): Promise<SpeechStream> {
     const { engine, stream } = this.#options;
-    return engine.open({ ...stream, sampleRateHz: this.format.sampleRateHz }, (event) => this.#onEvent(event));
+    return engine.open({ ...stream, sampleRateHz: this.format.sampleRateHz }, (event) => this.#onEvent(event), saved);
   }
 
   /**

@@ -54,13 +54,19 @@ export interface App {
   readonly shape: () => string;
 }
 
-export function app({ audio, text }: Pick<Started, "audio" | "text">, sessionId: string, retryMs = 20): App {
+export function app(
+  { audio, text }: Pick<Started, "audio" | "text">,
+  sessionId: string,
+  retryMs = 20,
+  keptChunks = 0,
+): App {
   const items: Item<CompositeText>[] = [];
   const composite = new SttComposite({
     sessionId,
     audio,
     text,
     retry: { retryMs },
+    keptChunks,
     onItem: (item) => items.push(item),
   });
   const finals = () => items.flatMap((i) => (i.kind === "tuple" && i.tuple.isFinal ? [i.tuple.text] : []));
