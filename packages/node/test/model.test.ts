@@ -208,3 +208,18 @@ describe("folderSink", () => {
     await expect(sink.create("no/such/folder")).rejects.toMatchObject({ code: "WRITE_FAILED" });
   });
 });
+
+describe("a calibration beside a model", () => {
+  test("comes with the bundled model, stands in an exported folder, and must be the model's own", async () => {
+    const { calibration } = await openModel(BUNDLED_MODELS.speech);
+    expect(Object.keys(calibration?.heads ?? {})).toEqual(["ctc", "transducer"]);
+    expect((await openModel(BUNDLED_MODELS.vad)).calibration).toBeUndefined();
+    const folder = await exported(BUNDLED_MODELS.speech, "calibrated");
+    expect((await openModel(folder)).calibration).toBeUndefined();
+    const path = join(folder, "calibration.json");
+    await writeFile(path, JSON.stringify(calibration));
+    expect((await openModel(folder)).calibration).toEqual(calibration);
+    await writeFile(path, JSON.stringify({ ...calibration, model: "0".repeat(64) }));
+    await expect(openModel(folder)).rejects.toThrow("got one of 0000000000000000. Make it again");
+  });
+});

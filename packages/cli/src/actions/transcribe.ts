@@ -1,11 +1,12 @@
 import {
+  type Calibration,
   formatTranscript,
   isSpeechError,
   type SpeechError,
   type TranscribeResult,
   transcriptJson,
 } from "@nemo-stt/core";
-import type { LoadModelOptions } from "@nemo-stt/node";
+import { type LoadModelOptions, readCalibration } from "@nemo-stt/node";
 import { EXTENSIONS, type TranscribeFlags } from "../commands/transcribe.ts";
 import type { Console } from "../console.ts";
 import { throwIfFailed, UsageError } from "../failures.ts";
@@ -38,7 +39,8 @@ export async function transcribe(paths: readonly string[], flags: TranscribeFlag
   const todo = outputs ? await withoutDone(outputs, console) : recordings;
   if (todo.length === 0) return;
   const started = performance.now();
-  const model = await openWithBar(flags, console);
+  const calibration = flags.calibration === undefined ? undefined : await readCalibration(flags.calibration);
+  const model = calibrated(await openWithBar(flags, console), calibration);
   const { recognizer } = model;
   const loadedSec = (performance.now() - started) / 1000;
   const bar = console.progress("transcribe", todo.length);
@@ -92,6 +94,12 @@ async function openWithBar(flags: TranscribeFlags, console: Console): Promise<Pa
   } finally {
     bar?.stop();
   }
+}
+
+/** A model whose confidences are probabilities, where there is a calibration. */
+function calibrated(model: ParallelRecognizer, calibration: Calibration | undefined): ParallelRecognizer {
+  if (!calibration) return model;
+  return { ...model, transcribe: (waveforms, options) => model.transcribe(waveforms, { ...options, calibration }) };
 }
 
 const decodingOptions = ({ head, attContext, timestamps }: TranscribeFlags) => ({ head, attContext, timestamps });

@@ -1,7 +1,7 @@
-import type { StreamMode } from "../config/streaming.ts";
 import type { Encoded } from "../recognition/acoustic.ts";
 import type { Head, HeadDecoder, StepRange } from "../recognition/head-decoder.ts";
 import type { Lane } from "./lane.ts";
+import type { LatencyMode } from "./stream.ts";
 import type { StreamChunk } from "./stream-encoder.ts";
 
 /** How the work of streams is put into batches. */
@@ -26,7 +26,7 @@ export interface BatchReport {
   /** From the arrival of the sound that completed a chunk to its result, a value a chunk. */
   readonly latenciesSec: readonly number[];
   /** The latency mode of each chunk. */
-  readonly modes: readonly StreamMode[];
+  readonly modes: readonly LatencyMode[];
 }
 
 /** The next chunks of a lane that wait. */
