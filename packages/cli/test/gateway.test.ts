@@ -39,6 +39,9 @@ describe("gateway and replay", () => {
     const live = await run("replay", call, ...gateway.ports, "--full-speed", "--json");
     expect(said(live.out)).toEqual(expected);
     expect(live.err).toMatch(/^1 calls, 2 sessions, \d+ finals: 36.8 s of sound in /);
+    // The description is written when the call is over, which the caller does not wait for.
+    for (let n = 0; n < 500 && !readdirSync(folder).some((name) => name.endsWith(".json")); n++)
+      await new Promise((resolve) => setTimeout(resolve, 10));
     expect(
       readdirSync(folder)
         .map((name) => name.replace(/^.*\.|^.*-/, ""))

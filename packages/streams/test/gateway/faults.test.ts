@@ -238,6 +238,23 @@ describe("peers that misbehave", () => {
     expect(started.log.join()).toMatch(/expected the rest of a record within 100 ms/);
   });
 
+  it("leaves a peer alone whose records go on, wherever the network cuts them", async () => {
+    const started = await start({ limits: { recordMs: 80 } });
+    const sound = noise(1, 8);
+    const one = app(started, "c1");
+    const bytes = Buffer.concat([...chunks("c1", sound), FINAL_MARK].map((item) => encodeItem(STT_UP, item)));
+    const socket = connect(started.audio.port, "127.0.0.1");
+    socket.on("error", () => {});
+    socket.setNoDelay(true);
+    for (let at = 0; at < bytes.length; at += 1700) {
+      socket.write(bytes.subarray(at, at + 1700));
+      await pause(15);
+    }
+    await one.composite.done;
+    expect(one.shape()).toBe(await wholeShape(sound));
+    socket.destroy();
+  });
+
   it("cuts a reader that takes nothing, and gives it the rest when it comes back", async () => {
     const started = await start({ engine: hashEngine({ wordLength: 500 }), limits: { stalledReaderMs: 200 } });
     const stuck = connect(started.text.port, "127.0.0.1");
