@@ -8,7 +8,7 @@ import type { StreamChunk } from "./stream-encoder.ts";
 export interface BatchRules {
   /** Streams in one batch, at most. */
   readonly maxRows: number;
-  /** Steps in one batch with its padding, at most (but for one stream alone). */
+  /** Steps in one batch with its padding, at most (but for one stream alone, and see `rulesBeside`). */
   readonly maxSteps: number;
   /** Padding steps for each step of sound, at most. */
   readonly maxPadding: number;
@@ -36,6 +36,16 @@ export interface Work<S> {
   readonly chunk: StreamChunk;
   readonly since: number;
 }
+
+/**
+ * The rules while the shortest chunk of any open stream has so many steps: where all chunks are long a batch may take
+ * longer, because nobody waits for a short one.
+ */
+export function rulesBeside(rules: BatchRules, shortestChunk: number): BatchRules {
+  return { ...rules, maxSteps: Math.max(rules.maxSteps, STREAMS_OF_LONG_CHUNKS * shortestChunk) };
+}
+
+const STREAMS_OF_LONG_CHUNKS = 16;
 
 /**
  * As many of the chunks that wait, in their order, as fit beside the first without much padding. Who waits for longer

@@ -15,6 +15,7 @@ import {
   DEFAULT_BATCH_RULES,
   decodeChunks,
   numChunksOf,
+  rulesBeside,
   type Work,
 } from "./batch.ts";
 import { firstFrame, hypothesisOf, type Lane, openLane, saveLane } from "./lane.ts";
@@ -227,7 +228,8 @@ export function createStreamSet(parts: StreamParts, rules: BatchRules = DEFAULT_
   }
 
   async function runBatch(): Promise<BatchReport | undefined> {
-    const batch = chooseBatch(waiting(), rules);
+    const chunks = [...streams.values()].flatMap(({ lanes }) => lanes.map(({ mode }) => mode.chunkSteps));
+    const batch = chooseBatch(waiting(), rulesBeside(rules, Math.min(...chunks)));
     if (batch.length === 0) return undefined;
     for (const { stream } of batch) stream.numBusy++;
     const arrivals = batch.map((work) => chunkArrivals(work, pool.geometry));
