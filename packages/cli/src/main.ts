@@ -1,4 +1,5 @@
 import { Command, CommanderError } from "commander";
+import { registerCalls } from "./commands/calls.ts";
 import { registerCapacity } from "./commands/capacity.ts";
 import { registerCompletion } from "./commands/completion.ts";
 import { registerDump } from "./commands/dump.ts";
@@ -70,6 +71,7 @@ export function createProgram(console: Console): Command {
     registerModels,
     registerPull,
     registerGateway,
+    registerCalls,
     registerReplay,
     registerCompletion,
   ];

@@ -39,16 +39,14 @@ describe("gateway and replay", () => {
     const live = await run("replay", call, ...gateway.ports, "--full-speed", "--json");
     expect(said(live.out)).toEqual(expected);
     expect(live.err).toMatch(/^1 calls, 2 sessions, \d+ finals: 36.8 s of sound in /);
-    // The description is written when the call is over, which the caller does not wait for.
-    for (let n = 0; n < 500 && !readdirSync(folder).some((name) => name.endsWith(".json")); n++)
-      await new Promise((resolve) => setTimeout(resolve, 10));
-    expect(
-      readdirSync(folder)
-        .map((name) => name.replace(/^.*\.|^.*-/, ""))
-        .sort(),
-    ).toEqual(["json", "wav", "wav"]);
+    // The end of a call is told before its description is on the disk.
+    const kinds = () => readdirSync(folder).map((name) => name.replace(/^.*\.|^.*-/, ""));
+    await expect.poll(() => kinds().sort()).toEqual(["json", "wav", "wav"]);
     const kept = await run("replay", folder, ...gateway.ports, "--full-speed", "--json");
     expect(said(kept.out)).toEqual(expected);
+    const page = await run("calls", "--http-port", gateway.http);
+    expect(page).toMatchObject({ status: 0, out: `http://127.0.0.1:${gateway.http}/\n`, err: "no calls are live\n" });
+    expect((await run("calls", "--http-port", gateway.http, "--json")).out).toBe("[]\n");
     const metrics = await fetch(`http://127.0.0.1:${gateway.http}/metrics.json`);
     expect(await metrics.json()).toMatchObject({ nVoiceCallsProcessed: 2, nFullAudioConversationsFailed: 0 });
     gateway.child.kill("SIGTERM");
@@ -57,6 +55,11 @@ describe("gateway and replay", () => {
   });
 
   it("tell what is wrong with what they are given", async () => {
+    const nowhere = await run("calls", "--http-port", "5999");
+    expect([nowhere.status, nowhere.err]).toEqual([
+      69,
+      expect.stringMatching(/http:..127.0.0.1:5999.: expected a gateway, got ECONNREFUSED. Start one with/),
+    ]);
     const nobody = await run("replay", call, "--audio-port", "1", "--text-port", "1", "--full-speed");
     expect([nobody.status, nobody.err]).toEqual([
       69,

@@ -1,4 +1,5 @@
 export * from "./audio/live.ts";
+export * from "./audio/microphone.ts";
 export * from "./audio/model-input.ts";
 export * from "./audio/open-audio.ts";
 export type { RawFormat } from "./audio/raw.ts";

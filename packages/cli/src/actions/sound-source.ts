@@ -1,7 +1,6 @@
 import { mixChannels } from "@nemo-stt/core";
-import { type Audio, openAudio, openLiveAudio } from "@nemo-stt/node";
+import { type Audio, openAudio, openLiveAudio, openMicrophone } from "@nemo-stt/node";
 import { type RawFlags, rawFormatOf } from "../options.ts";
-import { openMicrophone } from "./microphone.ts";
 import { channelChoice } from "./recordings.ts";
 
 /** Sound that is streamed: what is asked of it, and how to end it when it waits for more. */

@@ -66,7 +66,7 @@ export function registerGateway(program: Command, console: Console): void {
       "for TCPSources; repeat it for ports that show one session, or those that begin with ABC* (default: 5602)",
       parseTextPort,
     )
-    .option("--http-port <port>", "metrics, health and live events", port, 5603)
+    .option("--http-port <port>", "a page of live calls, metrics, health, live events", port, 5603)
     .option("--http-host <address>", "where they are shown: they tell what callers say", "127.0.0.1")
     .addOption(
       new Option("--encoding <encoding>", "of sessions that do not tell")

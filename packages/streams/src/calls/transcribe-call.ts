@@ -106,6 +106,7 @@ class CallTranscription {
   async #follow(stream: ReadableStream<Item<ChannelAudioStream>>, party: number): Promise<void> {
     const reader = stream.getReader();
     this.#readers.push(reader);
+    let hasFailed = false;
     const ear = new PartyEar(this.#options, this.#clock, (text, info) => this.#onText(party, text, info));
     try {
       for (;;) {
@@ -116,6 +117,7 @@ class CallTranscription {
       }
       if (!this.#isOver) await ear.endWindow();
     } catch (error) {
+      hasFailed = true;
       this.#options.onPartyFailed?.(party, error);
       // What it had said until then stands.
       await ear.endWindow().catch((later: unknown) => this.#options.onPartyFailed?.(party, later));
@@ -124,6 +126,16 @@ class CallTranscription {
       this.#marks[party] = Number.POSITIVE_INFINITY;
       this.#merger.leave(party);
       this.#tellMarks();
+    }
+    if (hasFailed) await this.#discard(reader);
+  }
+
+  /** A party that is out is still read: one source may carry both sides, and goes on only while both are taken. */
+  async #discard(reader: ReadableStreamDefaultReader<unknown>): Promise<void> {
+    try {
+      while (!this.#isOver && !(await reader.read()).done);
+    } catch {
+      // It failed itself, which was told.
     }
   }
 

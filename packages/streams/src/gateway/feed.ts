@@ -1,4 +1,5 @@
 import type { ChannelMetadata } from "../spl/schemas.ts";
+import type { Level } from "./level-meter.ts";
 
 /** Why a session ended. */
 export type EndReason =
@@ -33,7 +34,7 @@ export type GatewayEvent = { readonly atMs: number } & (
       readonly endMs: number;
       readonly latencyMs: number;
     } & PartyRef)
-  | ({ readonly type: "level"; readonly rmsDb: number; readonly peakDb: number; readonly endMs: number } & PartyRef)
+  | ({ readonly type: "level"; readonly endMs: number } & Level & PartyRef)
   | ({ readonly type: "gap"; readonly numMissing: number; readonly missingMs: number } & PartyRef)
   | ({ readonly type: "failed"; readonly code: string; readonly message: string } & PartyRef)
   | { readonly type: "transcript"; readonly callId: string; readonly utterance: CallUtterance }

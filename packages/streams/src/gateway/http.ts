@@ -5,6 +5,7 @@ import { Hono } from "hono";
 import { type SSEStreamingApi, streamSSE } from "hono/streaming";
 import type { GatewayEvent } from "./feed.ts";
 import type { Gateway } from "./gateway.ts";
+import { servePage } from "./page.ts";
 
 /** Where a gateway's numbers and events are shown. */
 export interface HttpOptions {
@@ -29,7 +30,7 @@ const HEARTBEAT_MS = 15_000;
 
 /**
  * Serves what a gateway knows of itself: `/healthz`, `/readyz`, `/metrics` (Prometheus), `/metrics.json` (the names of
- * the Streams toolkits), `/calls` and the live events of all calls as server-sent events at `/events`.
+ * the Streams toolkits), `/calls`, the live events of all calls as server-sent events at `/events`, and at `/` a page that shows them.
  * @throws SpeechError `NETWORK_FAILED` where the port cannot be had
  */
 export async function serveHttp(gateway: Gateway, options: HttpOptions = {}): Promise<GatewayHttp> {
@@ -57,6 +58,7 @@ export async function serveHttp(gateway: Gateway, options: HttpOptions = {}): Pr
 export function httpApp(gateway: Gateway): Hono {
   const app = new Hono();
   let numViewers = 0;
+  servePage(app);
   app.get("/healthz", (context) => context.text("ok\n"));
   app.get("/readyz", (context) => (gateway.isDraining ? context.text("draining\n", 503) : context.text("ready\n")));
   app.get("/metrics", async (context) => {
@@ -78,6 +80,9 @@ export function httpApp(gateway: Gateway): Hono {
   });
   return app;
 }
+
+/** A live call as `/calls` tells it. */
+export type LiveCall = ReturnType<typeof liveCalls>[number];
 
 /** Live calls with their parties and what was said so far. */
 export function liveCalls(gateway: Gateway) {

@@ -102,3 +102,13 @@ describe("calls", () => {
     expect(tuples(out).filter(({ isFinal }) => isFinal)).toHaveLength(6);
   });
 });
+
+it("goes on with one side where the engine has no room for the other", async () => {
+  const failed: number[] = [];
+  const options = { engine: hashEngine({ maxStreams: 1 }), onPartyFailed: (party: number) => failed.push(party) };
+  const out = await call(500, "pcm16", options);
+  expect(failed).toHaveLength(1);
+  const heard = [agent, caller].filter((_, party) => party !== failed[0]);
+  expect(tuples(out).map(({ text }) => text)).toEqual(await hashFinals(heard[0], RATE));
+  expect(out.at(-1)?.kind).toBe("final");
+});
