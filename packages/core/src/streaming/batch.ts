@@ -90,7 +90,11 @@ export async function decodeChunks<S>(encoded: Encoded, batch: readonly Work<S>[
 }
 
 /** True where the head's input of every step is a number. One value a step tells: a linear layer spreads what is none. */
-function hasNumbers({ logProbs, projected, numSteps, lengths }: Encoded, head: Head, range: StepRange): boolean {
+export function hasNumbers(
+  { logProbs, projected, numSteps, lengths }: Encoded,
+  head: Head,
+  range: Omit<StepRange, "state">,
+): boolean {
   const values = (head === "ctc" ? logProbs : projected) as Float32Array;
   const size = values.length / (lengths.length * numSteps);
   const begin = range.row * numSteps;
