@@ -1,3 +1,4 @@
+import { SpeechError } from "../errors.ts";
 import type { Encoded } from "../recognition/acoustic.ts";
 import type { Head, HeadDecoder, StepRange } from "../recognition/head-decoder.ts";
 import type { Lane } from "./lane.ts";
@@ -102,4 +103,12 @@ export function hasNumbers(
     if (!Number.isFinite(values[step * size])) return false;
   }
   return true;
+}
+
+/** What a stream ends with whose sound the encoder makes nothing of. */
+export function noNumbers(id: number, step: number): SpeechError {
+  return new SpeechError(
+    "AUDIO_INVALID",
+    `stream ${id}: expected numbers from the encoder, got none at step ${step}. Its sound is damaged: check how it is decoded, and open another stream.`,
+  );
 }
