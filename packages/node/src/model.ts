@@ -23,7 +23,7 @@ import {
   type Runtime,
   SpeechError,
 } from "@nemo-stt/core";
-import { cacheFolder, publishFolder } from "./cache.ts";
+import { cacheFolder, publishFolder, removeSuperseded } from "./cache.ts";
 import { openFileSource } from "./file-source.ts";
 import { folderSink } from "./folder-sink.ts";
 import { openFolderSources } from "./folder-source.ts";
@@ -139,12 +139,14 @@ async function foreignGraphFiles(path: string): Promise<ForeignModel | undefined
 async function openExported(path: string, options: LoadModelOptions): Promise<ModelPackage> {
   const precision = options.precision ?? "float32";
   return withCheckpoint(path, async (source) => {
-    const key = `${source.checkpoint.fingerprint.slice(0, 32)}-${precision}-${EXPORT_VERSION}`;
-    const place = join(cacheFolder(), "exports", key);
+    const family = `${source.checkpoint.fingerprint.slice(0, 32)}-${precision}-`;
+    const place = join(cacheFolder(), "exports", `${family}${EXPORT_VERSION}`);
     await removeIncomplete(place);
+    const isNew = !(await exists(place));
     const folder = await publishFolder(place, async (temporary) => {
       await exportModel(source, await folderSink(temporary), { precision, onProgress: options.onExport });
     });
+    if (isNew) await removeSuperseded(folder, (name) => isOlderExport(name, family));
     return { ...(await openModelFolder(diskFolder(folder))), name: source.checkpoint.name };
   });
 }
@@ -152,6 +154,12 @@ async function openExported(path: string, options: LoadModelOptions): Promise<Mo
 /** Folders appear whole, but cleaners of caches take old files one by one: without its manifest one is made again. */
 async function removeIncomplete(folder: string): Promise<void> {
   if ((await exists(folder)) && !(await exists(join(folder, MANIFEST_NAME)))) await rm(folder, { recursive: true });
+}
+
+/** True for an export of the same weights by an older version of this package; one by a newer version is not ours to judge. */
+function isOlderExport(name: string, family: string): boolean {
+  const version = name.startsWith(family) ? name.slice(family.length) : "";
+  return /^\d+$/.test(version) && Number(version) < EXPORT_VERSION;
 }
 
 /** Counts up whenever the same checkpoint would be exported differently, so that old cache entries are not used. */

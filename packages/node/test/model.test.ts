@@ -1,6 +1,6 @@
 import { mkdir, mkdtemp, readdir, readFile, rm, stat, symlink, unlink, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { basename, join } from "node:path";
 import { exportModel, MANIFEST_NAME, memorySource } from "@nemo-stt/core";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import {
@@ -95,6 +95,20 @@ describe("a .nemo", () => {
     const opened = await Promise.all([1, 2, 3].map(() => openModel(BUNDLED_MODELS.vad)));
     expect(new Set(opened.map(fileOf)).size).toBe(1);
     expect(await readdir(exportsFolder())).toHaveLength(1);
+  });
+
+  test("takes the place of what an older version exported of the same weights", async () => {
+    const [, family, version] = /^(.+-)(\d+)$/.exec(
+      basename(join(fileOf(await openModel(BUNDLED_MODELS.vad)), "..")),
+    ) as RegExpExecArray;
+    await rm(exportsFolder(), { recursive: true });
+    const others = [`${family}${Number(version) + 1}`, `${family}next`, `${"0".repeat(32)}-float32-1`];
+    for (const name of [`${family}1`, `${family}${Number(version) - 1}`, ...others]) {
+      await mkdir(join(exportsFolder(), name), { recursive: true });
+      await writeFile(join(exportsFolder(), name, "weights"), name);
+    }
+    await Promise.all([1, 2].map(() => openModel(BUNDLED_MODELS.vad)));
+    expect((await readdir(exportsFolder())).sort()).toEqual([...others, `${family}${version}`].sort());
   });
 
   test("is exported again where the cache lost the manifest", async () => {

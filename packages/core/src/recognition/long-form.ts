@@ -22,6 +22,13 @@ const MAX_SCORE_BYTES = 512 * 2 ** 20;
  */
 const USUAL_HEADS = 8;
 
+/**
+ * Steps of one window, with what it overlaps others by, where attention is what takes the memory: at 2000 steps and four
+ * heads its scores are 128 MB. A chunk is no shorter than 60 s, because what is overlapped is computed twice.
+ */
+const WINDOW_STEPS = 2000;
+const LEAST_CHUNK_SEC = 60;
+
 /** Convolutional encoders and short attention grow with the length only; beyond this they are cut all the same. */
 const MAX_WHOLE_SEC = 600;
 
@@ -32,9 +39,12 @@ const RIGHT_SEC = 10;
 
 /** When a recording is cut, and into what. */
 export interface LongFormLimits {
-  /** Longer recordings are cut; 600 s unless told, and always as soon as attention would take too much memory. */
+  /**
+   * Longer recordings are cut, and always as soon as attention would take too much memory; unless told, 600 s, or as soon
+   * as they are longer than a window where windows give the same numbers.
+   */
   readonly maxWholeSec?: number;
-  /** What each window adds, without the context that it overlaps others by; 100 s unless told. */
+  /** What each window adds, without the context that it overlaps others by; 60 to 100 s unless told. */
   readonly chunkSec?: number;
   /**
    * What each window hears before and behind what it adds; as much as it takes to be exact where that is bounded, else
@@ -63,19 +73,48 @@ export function planLongForm(
   numSamples: number,
   limits: LongFormLimits = {},
 ): LongFormPlan {
-  const { maxWholeSec = MAX_WHOLE_SEC, chunkSec = CHUNK_SEC } = limits;
-  checkSeconds("longForm", { maxWholeSec, chunkSec }, limits);
+  const { wholeSteps, sizes } = longFormSteps(spec, context, limits);
   const step = stepSamples(spec);
-  const numSteps = Math.ceil(numSamples / step);
-  if (numSteps <= maxWholeSteps(spec, maxWholeSec)) {
+  if (Math.ceil(numSamples / step) <= wholeSteps) {
     return {
       method: "whole",
       windows: [{ startSample: 0, endSample: numSamples, firstStep: 0, endStep: undefined, startStep: 0 }],
     };
   }
+  return { method: sizes.method, windows: planWindows(numSamples, windowSamples(sizes, step)) };
+}
+
+/**
+ * From which length on recordings are cut, and into which windows: what `planLongForm` does, for a recording whose length
+ * is not known yet.
+ * @throws RangeError for limits that are not above zero
+ */
+export function longFormSteps(
+  spec: ModelSpec,
+  context: readonly number[],
+  limits: LongFormLimits = {},
+): { readonly wholeSteps: number; readonly sizes: WindowSteps } {
+  const { maxWholeSec = MAX_WHOLE_SEC, chunkSec = CHUNK_SEC } = limits;
+  checkSeconds("longForm", { maxWholeSec, chunkSec }, limits);
   const sizes = windowSteps(spec, context, { ...limits, chunkSec });
-  const windows = planWindows(numSamples, windowSamples(sizes, step));
-  return { method: sizes.method, windows };
+  const wholeSteps = maxWholeSteps(spec, maxWholeSec);
+  const isTold = limits.chunkSec !== undefined;
+  const fitted = isTold ? sizes : windowSteps(spec, context, { ...limits, chunkSec: fittingChunkSec(spec, sizes) });
+  // The same numbers in less memory: nothing speaks for the whole.
+  const isExact = fitted.method === "exact-windows" && limits.maxWholeSec === undefined;
+  return {
+    wholeSteps: isExact ? Math.min(wholeSteps, Math.max(WINDOW_STEPS, totalSteps(fitted))) : wholeSteps,
+    sizes: fitted,
+  };
+}
+
+const totalSteps = ({ leftSteps, chunkSteps, rightSteps }: WindowSteps): number => leftSteps + chunkSteps + rightSteps;
+
+/** A chunk with which a window has `WINDOW_STEPS`, unless it were too short, or longer than usual. */
+function fittingChunkSec(spec: ModelSpec, { leftSteps, rightSteps }: WindowSteps): number {
+  if (spec.encoder.kind === "convasr") return CHUNK_SEC;
+  const fitting = (WINDOW_STEPS - leftSteps - rightSteps) * stepSec(spec);
+  return Math.min(CHUNK_SEC, Math.max(LEAST_CHUNK_SEC, fitting));
 }
 
 /** Checks the seconds of windows: `above` must be above 0, contexts may be 0. @throws RangeError for seconds that are none */

@@ -1,6 +1,7 @@
 import { checkContext } from "../config/contexts.ts";
 import { subsamplingFactor } from "../config/geometry.ts";
 import type { ConfidenceSpec, ModelSpec } from "../config/spec.ts";
+import type { Hypothesis } from "../decoding/hypothesis.ts";
 import type { Window } from "../decoding/windows.ts";
 import { SpeechError } from "../errors.ts";
 import { defaultContext } from "../export/layouts.ts";
@@ -146,12 +147,8 @@ async function transcribe(
   waveforms: readonly Float32Array[],
   options: TranscribeOptions,
 ): Promise<TranscribeResult[]> {
+  const { context, decoder } = decodingOf(parts, options);
   const { spec } = parts.acoustic;
-  if (options.attContext) checkContext(spec, options.attContext);
-  const context = options.attContext ?? defaultContext(spec);
-  const head = options.head ?? defaultHead(spec);
-  const confidence = { ...spec.decoding.confidence, ...options.confidence };
-  const decoder = createHeadDecoder(parts.acoustic, head, confidence);
   const plans = waveforms.map((waveform) => planLongForm(spec, context, waveform.length, options.longForm));
   const states = waveforms.map(() => decoder.createState());
   // A recording shorter than one hop has no frame: its answer is empty.
@@ -171,16 +168,41 @@ async function transcribe(
     await run(batch);
   // The windows of a long recording follow one another, because the decoder's state goes from one to the next.
   for (const windows of jobs) if (windows.length > 1) for (const job of windows) await run([job]);
-  return waveforms.map((waveform, i) => ({
-    ...buildTranscript(decoder.hypothesis(states[i]), parts.tokenizer, {
-      spec,
-      head,
-      timestamps: options.timestamps ?? "steps",
-      durationSec: waveform.length / spec.sampleRateHz,
-      calibration: headCalibration(options.calibration, head, confidence),
-    }),
-    longForm: plans[i].method,
-  }));
+  return waveforms.map((waveform, i) =>
+    answerOf(parts, decoder.hypothesis(states[i]), waveform.length, plans[i].method, options),
+  );
+}
+
+/** How a model decodes under some options. @throws SpeechError for a head or an attention context that it does not have */
+export function decodingOf(
+  { acoustic }: Pick<Parts, "acoustic">,
+  options: TranscribeOptions,
+): { readonly context: readonly number[]; readonly decoder: HeadDecoder } {
+  const { spec } = acoustic;
+  if (options.attContext) checkContext(spec, options.attContext);
+  const confidence = { ...spec.decoding.confidence, ...options.confidence };
+  const decoder = createHeadDecoder(acoustic, options.head ?? defaultHead(spec), confidence);
+  return { context: options.attContext ?? defaultContext(spec), decoder };
+}
+
+/** The answer for one recording. */
+export function answerOf(
+  { acoustic: { spec }, tokenizer }: Pick<Parts, "acoustic" | "tokenizer">,
+  hypothesis: Hypothesis,
+  numSamples: number,
+  longForm: LongFormPlan["method"],
+  options: TranscribeOptions,
+): TranscribeResult {
+  const head = options.head ?? defaultHead(spec);
+  const confidence = { ...spec.decoding.confidence, ...options.confidence };
+  const transcript = buildTranscript(hypothesis, tokenizer, {
+    spec,
+    head,
+    timestamps: options.timestamps ?? "steps",
+    durationSec: numSamples / spec.sampleRateHz,
+    calibration: headCalibration(options.calibration, head, confidence),
+  });
+  return { ...transcript, longForm };
 }
 
 /** Batches of jobs of like length. */

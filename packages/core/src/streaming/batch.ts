@@ -1,3 +1,4 @@
+import { SpeechError } from "../errors.ts";
 import type { Encoded } from "../recognition/acoustic.ts";
 import type { Head, HeadDecoder, StepRange } from "../recognition/head-decoder.ts";
 import type { Lane } from "./lane.ts";
@@ -100,7 +101,11 @@ export async function decodeChunks<S>(encoded: Encoded, batch: readonly Work<S>[
 }
 
 /** True where the head's input of every step is a number. One value a step tells: a linear layer spreads what is none. */
-function hasNumbers({ logProbs, projected, numSteps, lengths }: Encoded, head: Head, range: StepRange): boolean {
+export function hasNumbers(
+  { logProbs, projected, numSteps, lengths }: Encoded,
+  head: Head,
+  range: Omit<StepRange, "state">,
+): boolean {
   const values = (head === "ctc" ? logProbs : projected) as Float32Array;
   const size = values.length / (lengths.length * numSteps);
   const begin = range.row * numSteps;
@@ -108,4 +113,12 @@ function hasNumbers({ logProbs, projected, numSteps, lengths }: Encoded, head: H
     if (!Number.isFinite(values[step * size])) return false;
   }
   return true;
+}
+
+/** What a stream ends with whose sound the encoder makes nothing of. */
+export function noNumbers(id: number, step: number): SpeechError {
+  return new SpeechError(
+    "AUDIO_INVALID",
+    `stream ${id}: expected numbers from the encoder, got none at step ${step}. Its sound is damaged: check how it is decoded, and open another stream.`,
+  );
 }

@@ -1,11 +1,11 @@
 import { stepSamples, stepSec, subsamplingFactor } from "../config/geometry.ts";
 import { SpeechError } from "../errors.ts";
 import { type BatchLimits, DEFAULT_BATCH_LIMITS, isBatchInvariant } from "../recognition/batching.ts";
-import type { HeadDecoder } from "../recognition/head-decoder.ts";
+import type { HeadDecoder, StepRange } from "../recognition/head-decoder.ts";
 import { featureBatch, keptSteps, type Recognizer } from "../recognition/recognizer.ts";
 import { type Calibration, headCalibration } from "../transcript/calibration.ts";
 import { checkSamples } from "./audio-intake.ts";
-import type { BatchReport } from "./batch.ts";
+import { type BatchReport, hasNumbers, noNumbers } from "./batch.ts";
 import { type BufferedMode, bufferedMode, latencyMode } from "./buffered-modes.ts";
 import { parseBuffered, type SavedBuffered, serializeBuffered } from "./buffered-state.ts";
 import { createWindowBuffer, type ReadyWindow, type WindowBuffer } from "./buffered-stream.ts";
@@ -131,9 +131,13 @@ export function createBufferedSet(parts: BufferedParts, limits: BatchLimits = DE
     try {
       for (const event of events) stream.onEvent(event);
     } catch (error) {
-      stream.failure ??= error instanceof Error ? error : new Error(String(error));
-      stream.readySince = undefined;
+      fail(stream, error instanceof Error ? error : new Error(String(error)));
     }
+  }
+
+  function fail(stream: Stream, error: Error): void {
+    stream.failure ??= error;
+    stream.readySince = undefined;
   }
 
   /** Ends a stream whose windows are all done. */
@@ -184,12 +188,15 @@ export function createBufferedSet(parts: BufferedParts, limits: BatchLimits = DE
       first.decoder.head,
     );
     const encodedAt = now();
-    for (const decoder of new Set(batch.map(({ stream }) => stream.decoder))) {
-      const ranges = batch.flatMap(({ stream: { decoder: own, state }, window }, row) =>
-        own === decoder ? [{ state, ...keptSteps(encoded, row, window) }] : [],
-      );
-      await decoder.push(encoded, ranges);
+    const byDecoder = new Map<HeadDecoder, StepRange[]>();
+    for (const [row, { stream, window }] of batch.entries()) {
+      const { decoder, state } = stream;
+      const range = { state, ...keptSteps(encoded, row, window) };
+      // Rows without numbers must not stop their batch mates.
+      if (!hasNumbers(encoded, decoder.head, range)) fail(stream, noNumbers(stream.id, state.hypothesis.numSteps));
+      else byDecoder.set(decoder, [...(byDecoder.get(decoder) ?? []), range]);
     }
+    for (const [decoder, ranges] of byDecoder) await decoder.push(encoded, ranges);
     return encodedAt;
   }
 
@@ -200,7 +207,7 @@ export function createBufferedSet(parts: BufferedParts, limits: BatchLimits = DE
     stream.isBusy = false;
     stream.readySince = undefined;
     if (stream.isClosed) streams.delete(stream.id);
-    if (stream.isClosed) return;
+    if (stream.isClosed || stream.failure) return;
     stream.buffer.take(window);
     refresh(stream);
     const heard = heardSec(stream);

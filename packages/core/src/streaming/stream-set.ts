@@ -14,18 +14,18 @@ import {
   chooseBatch,
   DEFAULT_BATCH_RULES,
   decodeChunks,
+  noNumbers,
   numChunksOf,
   rulesBeside,
   type Work,
 } from "./batch.ts";
-import { firstFrame, hypothesisOf, type Lane, openLane, saveLane } from "./lane.ts";
+import { doneSteps, firstFrame, hypothesisOf, type Lane, openLane, saveLane } from "./lane.ts";
 import {
   chunkArrivals,
   heardSec,
   isBetweenLanes,
   isWaiting,
   type LiveStream,
-  noNumbers,
   noteArrival,
   noteReady,
   pendingSec,
@@ -241,7 +241,7 @@ export function createStreamSet(parts: StreamParts, rules: BatchRules = DEFAULT_
     const numRounds = Math.max(...batch.map(({ chunk }) => numChunksOf(chunk)));
     for (let place = 0; place < numRounds; place++) {
       const failed = await decodeChunks(encoded, batch, place);
-      for (const { stream } of failed) fail(stream, noNumbers(stream));
+      for (const { stream } of failed) fail(stream, noNumbers(stream.id, Math.max(...stream.lanes.map(doneSteps))));
       for (const stream of streamsOf(batch.filter(({ chunk }) => place < numChunksOf(chunk)))) tellChunk(stream);
     }
     const end = now();

@@ -5,6 +5,7 @@ import type { ConformerSpec, ModelSpec } from "../../src/config/spec.ts";
 import { openModelFolder } from "../../src/recognition/folder.ts";
 import type { LongFormLimits } from "../../src/recognition/long-form.ts";
 import { openRecognizer, type Recognizer, recognizerOf } from "../../src/recognition/recognizer.ts";
+import { type BufferedParts, createBufferedSet } from "../../src/streaming/buffered-set.ts";
 import { openBufferedSet, openSpeechEngine, type SpeechEngineOptions } from "../../src/streaming/open-speech-engine.ts";
 import type { FinalEvent, StreamEvent, StreamOptions } from "../../src/streaming/stream.ts";
 import type { StreamSet } from "../../src/streaming/stream-set.ts";
@@ -105,6 +106,8 @@ async function expectSame(
 const SIZES = { leftSec: 4, chunkSec: 1, rightSec: 0.8 };
 const FORCED = { ...SIZES, maxWholeSec: 0.05 };
 const now = () => 0;
+/** Louder samples are refused. */
+const LOUDEST = 1e6;
 
 describe("a model with full attention", async () => {
   const model = await variant((encoder) => withContexts(encoder, "regular", [[-1, -1]]));
@@ -250,6 +253,71 @@ describe("openSpeechEngine", async () => {
       { attContext: [70, 13, 7], chunkSec: 1.04, latencySec: 1.6, method: "windows" },
     ]);
     await engine.close();
+  });
+
+  test.each([{ head: "ctc" }, { head: "transducer" }] as const)(
+    "ends a stream whose sound gives no numbers, and its batch mates go on: $head",
+    async (choice) => {
+      const opened = await openBufferedSet(model, runtime, { now, buffered: SIZES });
+      const { acoustic } = opened.parts;
+      const failing: BufferedParts = {
+        ...opened.parts,
+        acoustic: {
+          ...acoustic,
+          async encode(batch, context, head) {
+            const encoded = await acoustic.encode(batch, context, head);
+            const values = (head === "ctc" ? encoded.logProbs : encoded.projected) as Float32Array;
+            const size = values.length / batch.lengths.length;
+            // The first stream's row, where several share a batch.
+            if (batch.lengths.length > 1) values.fill(Number.NaN, 0, size);
+            return encoded;
+          },
+        },
+      };
+      const finals = async (set: StreamSet, ids: readonly number[]) => {
+        const found: FinalEvent[] = [];
+        for (const id of ids) set.open(id, choice, (event) => event.type === "final" && id === 2 && found.push(event));
+        for (let at = 0; at < garden.length; at += 16_000) {
+          for (const id of ids) if (!set.failure(id)) set.feed(id, garden.subarray(at, at + 16_000));
+          while (await set.runBatch());
+        }
+        set.finish(2);
+        while (await set.runBatch());
+        return found.map(({ tokens }) => facts(tokens));
+      };
+      const set = createBufferedSet(failing);
+      expect(await finals(set, [1, 2])).toEqual(await finals(createBufferedSet(opened.parts), [2]));
+      expect(set.failure(1)).toMatchObject({ code: "AUDIO_INVALID" });
+      expect(set.failure(2)).toBeUndefined();
+      expect(() => set.feed(1, garden)).toThrow("stream 1: expected numbers from the encoder, got none at step 0.");
+      expect(set.hasEnded(2)).toBe(true);
+      set.close(1);
+      await opened.release();
+    },
+  );
+
+  test("hears its batch mates beside the loudest garbage that is let in", async () => {
+    const opened = await openBufferedSet(model, runtime, { now, buffered: SIZES });
+    const { set } = opened;
+    const loud = Float32Array.from({ length: 40_000 }, (_, i) => (i % 3 === 0 ? LOUDEST : -LOUDEST));
+    const found: FinalEvent[] = [];
+    set.open(1, {}, () => {});
+    set.open(2, {}, (event) => event.type === "final" && found.push(event));
+    for (let at = 0; at < 40_000; at += 8000) {
+      set.feed(1, loud.subarray(at, at + 8000));
+      set.feed(2, garden.subarray(at, at + 8000));
+      while (await set.runBatch());
+    }
+    set.finish(2);
+    while (await set.runBatch());
+    expect(() =>
+      set.feed(
+        1,
+        loud.map((x) => 2 * x),
+      ),
+    ).toThrow("expected samples in [-1, 1]");
+    expect(found.map(({ text }) => text).join(" ")).toMatch(/^she opened/);
+    await opened.release();
   });
 
   test("refuses what windows cannot do, and streams over its capacity", async () => {
