@@ -76,9 +76,9 @@ answerMessages({
   open,
   floor,
   day,
-  async tick({ numStreams }) {
+  async tick({ numStreams, numChunks }) {
     if (driver.reports) driver.reports.length = 0;
-    return { ms: await tick(numStreams) };
+    return { ms: await tick(numStreams, numChunks) };
   },
   async paced({ numStreams, seconds }) {
     const latencies = await runPaced(driver, numStreams, seconds);

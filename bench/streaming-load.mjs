@@ -9,14 +9,18 @@ const SAMPLE_RATE_HZ = 16_000;
 /** Packets of paced streams. */
 const PACKET_SEC = 0.08;
 
-/** Saturation: every stream gets a chunk at once, then everything that follows is computed. `tick(numStreams)` → ms. */
+/**
+ * Saturation: every stream gets one chunk or several at once, then everything that follows is computed.
+ * `tick(numStreams, numChunks)` → ms.
+ */
 export async function createTicker(driver) {
   const audio = await loopedAudio();
   const chunkSamples = Math.round(driver.chunkSec * SAMPLE_RATE_HZ);
   let count = 0;
-  return async (numStreams) => {
-    const at = count++ * chunkSamples;
-    const chunks = Array.from({ length: numStreams }, (_, id) => audio(id, at, chunkSamples));
+  return async (numStreams, numChunks = 1) => {
+    const at = count * chunkSamples;
+    count += numChunks;
+    const chunks = Array.from({ length: numStreams }, (_, id) => audio(id, at, numChunks * chunkSamples));
     const start = clockMs();
     for (const [id, samples] of chunks.entries()) driver.feed(id, samples);
     while ((await driver.step()).length > 0);

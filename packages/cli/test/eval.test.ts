@@ -1,6 +1,6 @@
-import { writeFileSync } from "node:fs";
+import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { compareWords, errorRate } from "@nemo-stt/core";
+import { calibrate, compareWords, errorRate } from "@nemo-stt/core";
 import { describe, expect, test } from "vitest";
 import { call, examples, garden, jsonLines, lines, morning, run, scratch } from "./harness.ts";
 
@@ -40,6 +40,35 @@ describe("eval", () => {
     const errors = found.recordings.map((r: { text: string }, i: number) => compareWords(r.text, own[i], "manifest"));
     expect(found.recordings[0].errors).toBe(Math.round(errorRate(errors[0]) * errors[0].numReference));
     expect(found).toMatchObject({ normalizer: "manifest", head: "ctc", failures: [], words: { numReference: 49 } });
+  });
+
+  test("--calibrate: maps of confidences, fitted on every second recording, for transcribe and streams", async () => {
+    const [right] = jsonLines((await run("transcribe", garden, "--json")).out);
+    const text = right.channels[0].text;
+    const entries = [text, text, "none of it", "none of it"].map((reference) => ({
+      audio_filepath: garden,
+      text: reference,
+    }));
+    const path = manifestOf("calibrate.jsonl", entries);
+    const file = join(scratch, "tiny.calibration.json");
+    const { status, err } = await run("eval", path, "--calibrate", file);
+    expect(status).toBe(0);
+    expect(lines(err)[0]).toMatch(
+      /^transducer words: \d+ not fitted, 50\.00 % right; expected calibration error \d+\.\d\d %, calibrated \d+\.\d\d %; ranking 0\.500$/,
+    );
+    const { transducer } = JSON.parse(readFileSync(file, "utf8")).heads;
+    const [mapped] = jsonLines((await run("transcribe", garden, "--json", "--calibration", file)).out);
+    mapped.channels[0].words.forEach(({ confidence }: { confidence: number }, i: number) => {
+      expect(confidence).toBeCloseTo(calibrate(transducer.word, right.channels[0].words[i].confidence), 2);
+    });
+    // The maps of the other head stay.
+    await run("eval", path, "--calibrate", file, "--head", "ctc");
+    expect(JSON.parse(readFileSync(file, "utf8")).heads).toMatchObject({ transducer, ctc: { word: {} } });
+    const few = await run("eval", manifest, "--calibrate", file, "--limit", "1");
+    expect(few.err).toContain("calibration: expected at least 20 right and 20 wrong answers");
+    expect((await run("transcribe", garden, "--calibration", "none.json")).err).toContain(
+      "none.json: expected a calibration that can be read",
+    );
   });
 
   test("sources apart, characters and words, texts as they are", async () => {

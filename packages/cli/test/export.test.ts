@@ -97,13 +97,6 @@ describe("export: layouts", () => {
     expect(named.err).toContain("got a streaming export");
   });
 
-  test("--layout sherpa with a context that no chunk contains: the offline graphs alone", async () => {
-    const folder = out("sherpa-unlimited");
-    await run("export", checkpoint, folder, "--layout", "sherpa", "--att-context", "-1,-1");
-    expect(readdirSync(folder)).toContain("encoder.onnx");
-    expect(readdirSync(folder)).not.toContain("streaming-encoder.onnx");
-  });
-
   test("a head that the exported graph does not have", async () => {
     const { status, err } = await run(
       "transcribe",

@@ -144,14 +144,18 @@ describe("--latency", () => {
     [60, 13],
     [0.12, 0],
     [0.36, 1],
-  ])("of %d s: the nearest chunk, of two as near the shorter", (sec, right) => {
-    expect(nearestMode(modes, sec).attContext[1]).toBe(right);
-  });
+  ])(
+    "of %d s: a chunk or a look-ahead of this length, else the nearest chunk, of two as near the shorter",
+    (sec, right) => {
+      expect(nearestMode(modes, sec).attContext[1]).toBe(right);
+    },
+  );
 
   test("says which where it is another", () => {
     expect(latencyNote(modes, modes[3], 0.08)).toBeUndefined();
-    expect(latencyNote(modes, modes[1], 0.48)).toBe(
-      "--latency 480 ms: no mode has it; the nearest is [70,6] 560 ms. The model has [70,13] 1120 ms, [70,6] 560 ms, [70,1] 160 ms, [70,0] 80 ms.",
+    expect(latencyNote(modes, modes[1], 0.48)).toBeUndefined();
+    expect(latencyNote(modes, modes[1], 0.5)).toBe(
+      "--latency 500 ms: no mode has it; the nearest is [70,6] 560 ms. The model has [70,13] 1120 ms, [70,6] 560 ms, [70,1] 160 ms, [70,0] 80 ms.",
     );
   });
 });

@@ -47,9 +47,11 @@ export * from "./runtime.ts";
 export * from "./sources.ts";
 export { checkSamples } from "./streaming/audio-intake.ts";
 export * from "./streaming/batch.ts";
+export * from "./streaming/buffered-modes.ts";
 export * from "./streaming/local-engine.ts";
 export { lanesOf } from "./streaming/modes.ts";
 export * from "./streaming/open-engine.ts";
+export * from "./streaming/open-speech-engine.ts";
 export { savedStreamOptions } from "./streaming/saved-stream.ts";
 export * from "./streaming/silence.ts";
 export * from "./streaming/step-costs.ts";
@@ -61,12 +63,18 @@ export {
   type StreamedStages,
   streamRecordings,
 } from "./streaming/streamed-stages.ts";
+export * from "./streaming/transcription.ts";
 export { hasStreams, verifyStreams } from "./streaming/verify-streams.ts";
+export * from "./streaming/voice/open.ts";
+export type { SavedVoice, VoiceSource, VoiceStream } from "./streaming/voice/voice.ts";
 export * from "./tensor.ts";
 export * from "./tokenizer/tokenizer.ts";
+export * from "./transcript/calibration.ts";
 export * from "./transcript/cues.ts";
 export * from "./transcript/error-rate.ts";
+export * from "./transcript/fit-calibration.ts";
 export * from "./transcript/formats.ts";
 export * from "./transcript/normalize.ts";
 export * from "./transcript/transcript.ts";
 export * from "./vad/segments.ts";
+export * from "./vad/speech-tracker.ts";

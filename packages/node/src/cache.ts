@@ -57,6 +57,27 @@ export async function publishFolder(folder: string, fill: (temporary: string) =>
   }
 }
 
+/**
+ * Removes the siblings of `folder` that it takes the place of. Each disappears as a whole, by a rename, before its files
+ * are removed. Where another process uses one: what it has open or mapped stays readable to it on POSIX systems, and
+ * only what it opens later is missing; Windows refuses, and the folder stays. What cannot be removed is no error.
+ */
+export async function removeSuperseded(folder: string, isSuperseded: (name: string) => boolean): Promise<void> {
+  const parent = dirname(folder);
+  for (const name of await readdir(parent).catch(() => [])) {
+    // Another process may be removing it, or have died over it: both go on with what is left.
+    const [, hidden] = /^\.(.+)\.removing-[^.]*$/.exec(name) ?? [];
+    if (name === basename(folder) || !isSuperseded(hidden ?? name)) continue;
+    const place = hidden === undefined ? join(parent, `.${name}.removing-${process.pid}`) : join(parent, name);
+    try {
+      if (hidden === undefined) await rename(join(parent, name), place);
+      await rm(place, { recursive: true, force: true });
+    } catch (error) {
+      if (!isSystemError(error)) throw error;
+    }
+  }
+}
+
 const temporaryPrefix = (folder: string) => `.${basename(folder)}.making-`;
 
 async function isFolder(path: string): Promise<boolean> {

@@ -1,8 +1,10 @@
-import { readdir, rm, stat } from "node:fs/promises";
+import { readdir, readFile, rm, stat } from "node:fs/promises";
 import { basename, dirname, extname, join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import {
+  type Calibration,
   type Checkpoint,
+  checkCalibration,
   describeCheckpoint,
   type ExportSource,
   exportModel,
@@ -16,11 +18,12 @@ import {
   openNemo,
   openRecognizer,
   type Precision,
+  parseCalibration,
   type Recognizer,
   type Runtime,
   SpeechError,
 } from "@nemo-stt/core";
-import { cacheFolder, publishFolder } from "./cache.ts";
+import { cacheFolder, publishFolder, removeSuperseded } from "./cache.ts";
 import { openFileSource } from "./file-source.ts";
 import { folderSink } from "./folder-sink.ts";
 import { openFolderSources } from "./folder-source.ts";
@@ -58,11 +61,17 @@ export async function loadModel(
   model: string = BUNDLED_MODELS.speech,
   options: LoadModelOptions = {},
 ): Promise<Recognizer> {
-  const runtime = options.runtime ?? nodeRuntime();
+  const opened = await openAnyModel(model, options);
+  if (!("graphs" in opened)) return opened;
+  return openRecognizer(opened, options.runtime ?? nodeRuntime(), options.numThreads);
+}
+
+/** A model of ours before any graph is loaded, or one in the layout of another tool, which is loaded at once. */
+export async function openAnyModel(model: string, options: LoadModelOptions = {}): Promise<ModelPackage | Recognizer> {
   const path = await locateModel(model);
   const foreign = await foreignGraphFiles(path);
-  if (foreign) return openForeignRecognizer(foreign, runtime, options.numThreads);
-  return openRecognizer(await openModel(path, options), runtime, options.numThreads);
+  if (foreign) return openForeignRecognizer(foreign, options.runtime ?? nodeRuntime(), options.numThreads);
+  return openModel(path, options);
 }
 
 /** A checkpoint or a folder of ours, before any graph is loaded: also for classifiers. */
@@ -70,10 +79,40 @@ export async function openModel(model: string, options: LoadModelOptions = {}): 
   const path = await locateModel(model);
   const isGraph = extname(path) === ".onnx";
   const folder = isGraph ? dirname(path) : path;
-  if (!(await exists(join(folder, MANIFEST_NAME)))) return openExported(path, options);
-  const opened = await openModelFolder(diskFolder(folder));
+  if (!(await exists(join(folder, MANIFEST_NAME)))) {
+    return withCalibration(await openExported(path, options), path.replace(/\.nemo$/, CALIBRATION_ENDING));
+  }
+  const opened = await withCalibration(await openModelFolder(diskFolder(folder)), join(folder, CALIBRATION_NAME));
   if (isGraph) checkIsOfFolder(path, opened);
   return opened;
+}
+
+/** The calibration of an exported folder's confidences. */
+const CALIBRATION_NAME = "calibration.json";
+/** What takes the place of `.nemo` in the name of a checkpoint's. */
+const CALIBRATION_ENDING = ".calibration.json";
+
+/** A model with the calibration that lies beside it, where there is one. */
+async function withCalibration(model: ModelPackage, path: string): Promise<ModelPackage> {
+  if (!path.endsWith(".json") || !(await exists(path))) return model;
+  const calibration = await readCalibration(path);
+  checkCalibration(calibration, model.fingerprint, path);
+  return { ...model, calibration };
+}
+
+/**
+ * Reads a calibration that `eval --calibrate` wrote.
+ * @throws SpeechError `NOT_FOUND`, `FORMAT_INVALID`
+ */
+export async function readCalibration(path: string): Promise<Calibration> {
+  const text = await readFile(path, "utf8").catch((cause: Error) => {
+    throw new SpeechError(
+      "NOT_FOUND",
+      `${path}: expected a calibration that can be read, got ${cause.message}. Check the path.`,
+      { cause },
+    );
+  });
+  return parseCalibration(text, path);
 }
 
 /** A graph that lies beside another model's description must not be taken for that model. */
@@ -100,12 +139,14 @@ async function foreignGraphFiles(path: string): Promise<ForeignModel | undefined
 async function openExported(path: string, options: LoadModelOptions): Promise<ModelPackage> {
   const precision = options.precision ?? "float32";
   return withCheckpoint(path, async (source) => {
-    const key = `${source.checkpoint.fingerprint.slice(0, 32)}-${precision}-${EXPORT_VERSION}`;
-    const place = join(cacheFolder(), "exports", key);
+    const family = `${source.checkpoint.fingerprint.slice(0, 32)}-${precision}-`;
+    const place = join(cacheFolder(), "exports", `${family}${EXPORT_VERSION}`);
     await removeIncomplete(place);
+    const isNew = !(await exists(place));
     const folder = await publishFolder(place, async (temporary) => {
       await exportModel(source, await folderSink(temporary), { precision, onProgress: options.onExport });
     });
+    if (isNew) await removeSuperseded(folder, (name) => isOlderExport(name, family));
     return { ...(await openModelFolder(diskFolder(folder))), name: source.checkpoint.name };
   });
 }
@@ -113,6 +154,12 @@ async function openExported(path: string, options: LoadModelOptions): Promise<Mo
 /** Folders appear whole, but cleaners of caches take old files one by one: without its manifest one is made again. */
 async function removeIncomplete(folder: string): Promise<void> {
   if ((await exists(folder)) && !(await exists(join(folder, MANIFEST_NAME)))) await rm(folder, { recursive: true });
+}
+
+/** True for an export of the same weights by an older version of this package; one by a newer version is not ours to judge. */
+function isOlderExport(name: string, family: string): boolean {
+  const version = name.startsWith(family) ? name.slice(family.length) : "";
+  return /^\d+$/.test(version) && Number(version) < EXPORT_VERSION;
 }
 
 /** Counts up whenever the same checkpoint would be exported differently, so that old cache entries are not used. */

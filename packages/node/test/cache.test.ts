@@ -1,9 +1,9 @@
-import { mkdir, mkdtemp, readdir, readFile, rm, utimes, writeFile } from "node:fs/promises";
+import { mkdir, mkdtemp, open, readdir, readFile, rm, utimes, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { SpeechError } from "@nemo-stt/core";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { cacheFolder, publishFolder } from "../src/index.ts";
+import { cacheFolder, publishFolder, removeSuperseded } from "../src/index.ts";
 
 let root: string;
 beforeAll(async () => {
@@ -80,5 +80,34 @@ describe("publishFolder", () => {
         /model: expected to write this folder, got .+\. Free space or name another folder\.$/,
       ),
     });
+  });
+});
+
+describe("removeSuperseded", () => {
+  const isOld = (name: string) => name.startsWith("old");
+
+  test("removes what is superseded, and what a process that died had begun to remove", async () => {
+    const parent = join(root, "superseded");
+    for (const name of ["new", "old-1", ".old-2.removing-7", "other"]) {
+      await mkdir(join(parent, name), { recursive: true });
+      await writeFile(join(parent, name, "weights"), name);
+    }
+    await Promise.all(Array.from({ length: 4 }, () => removeSuperseded(join(parent, "new"), isOld)));
+    expect((await readdir(parent)).sort()).toEqual(["new", "other"]);
+    await removeSuperseded(join(root, "nowhere", "new"), isOld);
+  });
+
+  test.skipIf(process.platform === "win32")("leaves what is open to whoever has it open", async () => {
+    const parent = join(root, "in-use");
+    await mkdir(join(parent, "old-1"), { recursive: true });
+    await writeFile(join(parent, "old-1", "weights"), "still here");
+    const used = await open(join(parent, "old-1", "weights"));
+    try {
+      await removeSuperseded(join(parent, "new"), isOld);
+      expect(await readdir(parent)).toEqual([]);
+      expect(await used.readFile("utf8")).toBe("still here");
+    } finally {
+      await used.close();
+    }
   });
 });

@@ -1,6 +1,6 @@
 import { mkdir, mkdtemp, readdir, readFile, rm, stat, symlink, unlink, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { basename, join } from "node:path";
 import { exportModel, MANIFEST_NAME, memorySource } from "@nemo-stt/core";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import {
@@ -95,6 +95,20 @@ describe("a .nemo", () => {
     const opened = await Promise.all([1, 2, 3].map(() => openModel(BUNDLED_MODELS.vad)));
     expect(new Set(opened.map(fileOf)).size).toBe(1);
     expect(await readdir(exportsFolder())).toHaveLength(1);
+  });
+
+  test("takes the place of what an older version exported of the same weights", async () => {
+    const [, family, version] = /^(.+-)(\d+)$/.exec(
+      basename(join(fileOf(await openModel(BUNDLED_MODELS.vad)), "..")),
+    ) as RegExpExecArray;
+    await rm(exportsFolder(), { recursive: true });
+    const others = [`${family}${Number(version) + 1}`, `${family}next`, `${"0".repeat(32)}-float32-1`];
+    for (const name of [`${family}1`, `${family}${Number(version) - 1}`, ...others]) {
+      await mkdir(join(exportsFolder(), name), { recursive: true });
+      await writeFile(join(exportsFolder(), name, "weights"), name);
+    }
+    await Promise.all([1, 2].map(() => openModel(BUNDLED_MODELS.vad)));
+    expect((await readdir(exportsFolder())).sort()).toEqual([...others, `${family}${version}`].sort());
   });
 
   test("is exported again where the cache lost the manifest", async () => {
@@ -206,5 +220,20 @@ describe("folderSink", () => {
     });
     const sink = await folderSink(root);
     await expect(sink.create("no/such/folder")).rejects.toMatchObject({ code: "WRITE_FAILED" });
+  });
+});
+
+describe("a calibration beside a model", () => {
+  test("comes with the bundled model, stands in an exported folder, and must be the model's own", async () => {
+    const { calibration } = await openModel(BUNDLED_MODELS.speech);
+    expect(Object.keys(calibration?.heads ?? {})).toEqual(["ctc", "transducer"]);
+    expect((await openModel(BUNDLED_MODELS.vad)).calibration).toBeUndefined();
+    const folder = await exported(BUNDLED_MODELS.speech, "calibrated");
+    expect((await openModel(folder)).calibration).toBeUndefined();
+    const path = join(folder, "calibration.json");
+    await writeFile(path, JSON.stringify(calibration));
+    expect((await openModel(folder)).calibration).toEqual(calibration);
+    await writeFile(path, JSON.stringify({ ...calibration, model: "0".repeat(64) }));
+    await expect(openModel(folder)).rejects.toThrow("got one of 0000000000000000. Make it again");
   });
 });

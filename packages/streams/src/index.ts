@@ -1,7 +1,7 @@
 export * from "./calls/merger.ts";
 export * from "./calls/transcribe-call.ts";
 export * from "./client/composite.ts";
-export type { Peer, Retry } from "./client/connect.ts";
+export { openSocket, type Peer, type Retry } from "./client/connect.ts";
 export { TcpSink } from "./client/tcp-sink.ts";
 export { type SourceOptions, TcpSource } from "./client/tcp-source.ts";
 export * from "./clock.ts";

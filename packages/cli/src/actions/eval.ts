@@ -5,6 +5,7 @@ import type { Console } from "../console.ts";
 import { throwIfFailed } from "../failures.ts";
 import { errorText } from "../messages.ts";
 import { precisionOf } from "../options.ts";
+import { writeCalibration } from "./calibrate.ts";
 import { percent, readManifest, type Scored, scoreManifest, totalErrors } from "./manifest.ts";
 
 /** Word and character error rate of a model on a manifest. */
@@ -22,6 +23,9 @@ export async function evaluate(manifest: string, flags: EvalFlags, console: Cons
     if (entries.length > 1) for (const failure of failures) console.err(`nemo-stt: ${errorText(failure)}`);
     if (flags.json) console.out(JSON.stringify({ ...evalJson(scored, flags), failures: failures.map(errorText) }));
     else console.out(evalText(recognizer.name, scored, flags));
+    if (flags.calibrate !== undefined && scored.length > 0) {
+      for (const line of await writeCalibration(flags.calibrate, recognizer, scored, flags.head)) console.err(line);
+    }
     throwIfFailed(failures, entries.length);
   } finally {
     bar.stop();

@@ -46,7 +46,7 @@ export async function runGateway(flags: GatewayFlags, console: Console): Promise
 
 async function serve(gateway: Gateway, flags: GatewayFlags, console: Console): Promise<void> {
   try {
-    const http = await serveHttp(gateway, { host: flags.host, port: flags.httpPort });
+    const http = await serveHttp(gateway, { host: flags.httpHost, port: flags.httpPort });
     const stopped = untilStopped(gateway, console);
     const texts = gateway.textPorts.join(", ");
     console.out(`listening on ${flags.host}: audio ${gateway.audioPort}, text ${texts}, http ${http.port}`);

@@ -3,8 +3,13 @@ import type { SpeechEngine } from "@nemo-stt/core";
 /** A latency mode as engines list them. */
 export type Mode = SpeechEngine["modes"][number];
 
-/** The mode whose chunk is nearest to a time; of two as near the shorter, of two as long the one listed first. */
+/**
+ * The mode whose chunk has a time, else the one that looks so far ahead (which is what NVIDIA calls its modes by), else
+ * the one whose chunk is nearest; of two as near the shorter, of two as long the one listed first.
+ */
 export function nearestMode(modes: readonly Mode[], sec: number): Mode {
+  const exact = modes.find((mode) => isSame(mode.chunkSec, sec)) ?? modes.find((mode) => isSame(aheadSec(mode), sec));
+  if (exact) return exact;
   const byDistance = [...modes].sort(
     (a, b) => Math.abs(a.chunkSec - sec) - Math.abs(b.chunkSec - sec) || a.chunkSec - b.chunkSec,
   );
@@ -14,9 +19,17 @@ export function nearestMode(modes: readonly Mode[], sec: number): Mode {
 /** Times that differ by less are the same: they are sums of hops of a hundredth of a second. */
 const SAME_SEC = 1e-6;
 
+const isSame = (a: number, b: number): boolean => Math.abs(a - b) < SAME_SEC;
+
+/** The part of a chunk that its first step looks ahead. */
+function aheadSec({ attContext, chunkSec }: Mode): number {
+  const right = attContext.at(-1) ?? 0;
+  return (chunkSec * right) / (right + 1);
+}
+
 /** What is said of a time that no mode has: which one it is instead, and which there are. */
 export function latencyNote(modes: readonly Mode[], chosen: Mode, sec: number): string | undefined {
-  if (Math.abs(chosen.chunkSec - sec) < SAME_SEC) return undefined;
+  if (isSame(chosen.chunkSec, sec) || isSame(aheadSec(chosen), sec)) return undefined;
   const all = modes.map(modeText).join(", ");
   return `--latency ${msText(sec)}: no mode has it; the nearest is ${modeText(chosen)}. The model has ${all}.`;
 }

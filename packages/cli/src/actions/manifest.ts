@@ -8,6 +8,8 @@ import {
   type ErrorCounts,
   errorRate,
   isSpeechError,
+  type JudgedTranscript,
+  judgeTranscript,
   NO_ERRORS,
   type NormalizerName,
   type Recognizer,
@@ -28,6 +30,8 @@ export interface ManifestEntry {
 /** A recording's text, compared with the manifest's. */
 export interface Scored extends ManifestEntry {
   readonly hypothesis: string;
+  /** Which of its answers are right, and how sure each was. */
+  readonly judged: JudgedTranscript;
   readonly words: Comparison;
   readonly chars: ErrorCounts;
 }
@@ -101,8 +105,15 @@ export async function scoreManifest(
     const results = await recognizer.transcribe(waveforms, { head, attContext });
     for (const [i, { entry }] of group.entries()) {
       const hypothesis = results[i].text;
+      const judged = judgeTranscript(results[i], entry.text, normalizer, (id) => recognizer.tokenizer.startsWord(id));
       const words = compareWords(entry.text, hypothesis, normalizer);
-      scored.push({ ...entry, hypothesis, words, chars: compareCharacters(entry.text, hypothesis, normalizer) });
+      scored.push({
+        ...entry,
+        hypothesis,
+        judged,
+        words,
+        chars: compareCharacters(entry.text, hypothesis, normalizer),
+      });
     }
     onProgress(Math.min(entries.length, start + GROUP_SIZE));
   }

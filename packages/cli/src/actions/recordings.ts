@@ -1,7 +1,7 @@
 import { readdir, stat } from "node:fs/promises";
 import { basename, extname, join, relative, resolve, sep } from "node:path";
 import { isSpeechError, SpeechError } from "@nemo-stt/core";
-import { type Audio, type AudioOptions, openAudio, toModelInput } from "@nemo-stt/node";
+import { type Audio, type AudioOptions, modelInputBlocks, openAudio, toModelInput } from "@nemo-stt/node";
 
 /** Extensions that are taken for recordings when a folder is named. */
 const AUDIO_EXTENSIONS = new Set(
@@ -45,6 +45,66 @@ export async function readRecording(path: string, sampleRateHz: number, options:
   } finally {
     await audio.close();
   }
+}
+
+/** A recording that is read part by part; whoever opened it closes it. */
+export interface OpenRecording {
+  /** The next samples, one array for each channel that was asked for: at least so many, unless it ends. */
+  read(minSamples: number): Promise<readonly Float32Array[]>;
+  /** True when all of it was read. */
+  readonly hasEnded: boolean;
+  /** Complete when all of it was read. */
+  readonly warnings: readonly string[];
+  close(): Promise<void>;
+}
+
+/**
+ * Opens a recording to be read at a model's sample rate; `-` is standard input.
+ * @throws SpeechError, as `read` does
+ */
+export async function openRecording(path: string, sampleRateHz: number, options: ReadOptions): Promise<OpenRecording> {
+  const audio = await openAudio(path, { raw: options.raw });
+  let hasEnded = false;
+  const blocks = await openBlocks(audio, sampleRateHz, options).catch(closeWith);
+  async function closeWith(error: unknown): Promise<never> {
+    await audio.close();
+    throw error;
+  }
+  return {
+    async read(minSamples) {
+      const parts: Float32Array[][] = [];
+      let numSamples = 0;
+      while (!hasEnded && numSamples < minSamples) {
+        const next = await blocks.next().catch(closeWith);
+        hasEnded = next.done === true;
+        if (!next.done) parts.push(next.value);
+        numSamples += next.value?.[0].length ?? 0;
+      }
+      const numChannels = options.channels === "split" ? audio.numChannels : 1;
+      return Array.from({ length: numChannels }, (_, i) => joined(parts.map((part) => part[i])));
+    },
+    get hasEnded() {
+      return hasEnded;
+    },
+    get warnings() {
+      return [...audio.warnings];
+    },
+    close: () => audio.close(),
+  };
+}
+
+async function openBlocks(audio: Audio, sampleRateHz: number, { channels }: ReadOptions) {
+  return modelInputBlocks(audio, sampleRateHz, { channels: channelChoice(audio, channels) });
+}
+
+function joined(parts: readonly Float32Array[]): Float32Array {
+  const all = new Float32Array(parts.reduce((sum, { length }) => sum + length, 0));
+  let at = 0;
+  for (const part of parts) {
+    all.set(part, at);
+    at += part.length;
+  }
+  return all;
 }
 
 /** The channel that was asked for as `toModelInput` counts them. @throws SpeechError where there is none */

@@ -1,19 +1,20 @@
 import { readFile } from "node:fs/promises";
 import { SpeechError } from "@nemo-stt/core";
-import { listCalls, type Peer, replayCalls } from "@nemo-stt/streams";
+import { listCalls, openSocket, type Peer, replayCalls } from "@nemo-stt/streams";
 import type { ReplayFlags } from "../commands/replay.ts";
 import type { Console } from "../console.ts";
 import { printable } from "../messages.ts";
 import { notFound } from "./recordings.ts";
 
-/** A gateway that is being started again is back within seconds. */
-const MAX_ATTEMPTS = 5;
+/** A gateway that is being started again is back within a minute. */
+const MAX_ATTEMPTS = 60;
 
 /** Plays calls and prints their texts as they come; what was played goes to standard error at the end. */
 export async function replay(folder: string, flags: ReplayFlags, console: Console): Promise<void> {
   const calls = await listCalls(folder);
   const tls = flags.tlsCa === undefined ? {} : { tls: { ca: await readPem(flags.tlsCa) } };
   const peer = (port: number): Peer => ({ host: flags.host, port, ...tls });
+  await findGateway(peer(flags.audioPort));
   const summary = await replayCalls(calls, {
     audio: peer(flags.audioPort),
     text: peer(flags.textPort),
@@ -25,16 +26,21 @@ export async function replay(folder: string, flags: ReplayFlags, console: Consol
       if (flags.json) console.out(JSON.stringify({ callId, channelNumber, channelRole, text, confidence }));
       else console.out(`${printable(callId)}\t${channelNumber} ${printable(channelRole)}\t${text}`);
     },
-  }).catch((cause: NodeJS.ErrnoException) => {
-    if (cause.code !== "ECONNREFUSED") throw cause;
-    const text = `${flags.host}:${flags.audioPort}: expected a gateway, got none there. Start one with \`nemo-stt gateway\`.`;
-    throw new SpeechError("NETWORK_FAILED", text, { cause });
   });
   const { numCalls, numSessions, numFinals, audioSec, wallSec } = summary;
   const speed = (audioSec / wallSec).toFixed(1);
   console.err(
     `${numCalls} calls, ${numSessions} sessions, ${numFinals} finals: ${audioSec.toFixed(1)} s of sound in ${wallSec.toFixed(1)} s (${speed} × real time)`,
   );
+}
+
+async function findGateway(peer: Peer): Promise<void> {
+  const socket = await openSocket(peer).catch((cause: NodeJS.ErrnoException) => {
+    const got = cause.code === "ECONNREFUSED" ? "none there" : cause.message;
+    const text = `${peer.host}:${peer.port}: expected a gateway, got ${got}. Start one with \`nemo-stt gateway\`.`;
+    throw new SpeechError("NETWORK_FAILED", text, { cause });
+  });
+  socket.destroy();
 }
 
 const readPem = (path: string): Promise<string> =>

@@ -1,5 +1,6 @@
-import { type BatchReport, type Precision, type SpeechEngine, SpeechError } from "@nemo-stt/core";
-import { BUNDLED_MODELS, openEngine, openModel } from "@nemo-stt/node";
+import { type BatchReport, openSpeechEngine, type Precision, type SpeechEngine, SpeechError } from "@nemo-stt/core";
+import { BUNDLED_MODELS, nodeRuntime, openAnyModel, openEngine, openModel } from "@nemo-stt/node";
+import { now } from "./clock.ts";
 
 /** How the engine of a command is opened. */
 export interface StreamEngineOptions {
@@ -25,13 +26,20 @@ export interface StreamEngine {
  * @throws SpeechError `MODEL_UNSUPPORTED` for a model that cannot be streamed
  */
 export async function openStreamEngine(options: StreamEngineOptions): Promise<StreamEngine> {
-  const { model: named = BUNDLED_MODELS.speech, onExport, ...engineOptions } = options;
-  const model = await openModel(named, { precision: options.precision, onExport });
+  const { model: named = BUNDLED_MODELS.speech, precision, onExport, ...engineOptions } = options;
+  const { numThreads, maxStreams, onBatch } = options;
+  const model = await openAnyModel(named, { precision, numThreads, onExport });
   if (!model.tokenizer) {
     throw new SpeechError(
       "MODEL_UNSUPPORTED",
       `${model.name}: expected a model that writes text, got ${model.spec.className}, a classifier. Use it with \`vad\`.`,
     );
   }
-  return { name: model.name, engine: await openEngine(named, engineOptions) };
+  if ("graphs" in model && model.graphs.streaming) {
+    return { name: model.name, engine: await openEngine(named, { precision, ...engineOptions }) };
+  }
+  // Without caches a stream goes in overlapping windows, on this thread.
+  const vad = await openModel(BUNDLED_MODELS.vad);
+  const engine = await openSpeechEngine(model, nodeRuntime(), { now, numThreads, maxStreams, onBatch, vad });
+  return { name: model.name, engine };
 }

@@ -1,30 +1,14 @@
-import {
-  formatTranscript,
-  isSpeechError,
-  type SpeechError,
-  type TranscribeResult,
-  transcriptJson,
-} from "@nemo-stt/core";
-import type { LoadModelOptions } from "@nemo-stt/node";
+import { type Calibration, formatTranscript, type SpeechError, transcriptJson } from "@nemo-stt/core";
+import { type LoadModelOptions, readCalibration } from "@nemo-stt/node";
 import { EXTENSIONS, type TranscribeFlags } from "../commands/transcribe.ts";
 import type { Console } from "../console.ts";
 import { throwIfFailed, UsageError } from "../failures.ts";
 import { errorText, longFormNote, printable } from "../messages.ts";
 import { precisionOf, rawFormatOf } from "../options.ts";
+import { type Answer, type AnswerOptions, answersOf } from "./answers.ts";
 import { isDone, type Output, outputFiles, writeWhole } from "./output-files.ts";
 import { loadParallel, type ParallelRecognizer } from "./parallel.ts";
-import { listRecordings, type NamedRecording, type ReadOptions, type Recording, readRecording } from "./recordings.ts";
-
-/** One recording's answer, or what went wrong with it. */
-interface Answer {
-  readonly path: string;
-  readonly results: readonly TranscribeResult[];
-  readonly warnings: readonly string[];
-  readonly error?: SpeechError;
-}
-
-/** This much sound is read before it is recognised: batches want recordings of like length to choose from. */
-const GROUP_SEC = 1200;
+import { listRecordings, type NamedRecording } from "./recordings.ts";
 
 /** Transcribes recordings in groups; an error of one leaves the others. */
 export async function transcribe(paths: readonly string[], flags: TranscribeFlags, console: Console): Promise<void> {
@@ -38,6 +22,8 @@ export async function transcribe(paths: readonly string[], flags: TranscribeFlag
   const todo = outputs ? await withoutDone(outputs, console) : recordings;
   if (todo.length === 0) return;
   const started = performance.now();
+  const calibration = flags.calibration === undefined ? undefined : await readCalibration(flags.calibration);
+  const options = answerOptions(flags, calibration);
   const model = await openWithBar(flags, console);
   const { recognizer } = model;
   const loadedSec = (performance.now() - started) / 1000;
@@ -46,9 +32,9 @@ export async function transcribe(paths: readonly string[], flags: TranscribeFlag
   const before = performance.now();
   try {
     // A head or context that the model does not have is refused before anything is read.
-    await recognizer.transcribe([], decodingOptions(flags));
+    await recognizer.transcribe([], options.decode);
     const files = new Map(outputs?.map(({ recording, path }) => [recording.path, path]));
-    for await (const answer of answersOf(model, todo, flags)) {
+    for await (const answer of answersOf(model, todo, options)) {
       totals.audioSec += answer.results[0]?.durationSec ?? 0;
       if (answer.error) totals.errors.push(answer.error);
       const place = { file: files.get(answer.path), isOneOfMany: recordings.length > 1 };
@@ -94,73 +80,15 @@ async function openWithBar(flags: TranscribeFlags, console: Console): Promise<Pa
   }
 }
 
-const decodingOptions = ({ head, attContext, timestamps }: TranscribeFlags) => ({ head, attContext, timestamps });
-
-type ReadRecording = Recording & { readonly path: string; readonly error?: SpeechError };
-
-/** Answers in the order of the recordings, recognised in groups. */
-async function* answersOf(
-  model: ParallelRecognizer,
-  recordings: readonly NamedRecording[],
-  flags: TranscribeFlags,
-): AsyncGenerator<Answer> {
-  const rateHz = model.recognizer.spec.sampleRateHz;
-  let group: ReadRecording[] = [];
-  let groupSec = 0;
-  for (const recording of recordings) {
-    const read = await readOne(recording, rateHz, flags);
-    group.push(read);
-    groupSec += read.channels.reduce((sum, channel) => sum + channel.length, 0) / rateHz;
-    if (groupSec < GROUP_SEC) continue;
-    yield* recognise(model, group, flags);
-    group = [];
-    groupSec = 0;
-  }
-  yield* recognise(model, group, flags);
-}
-
-async function readOne(
-  { path, error }: NamedRecording,
-  rateHz: number,
-  flags: TranscribeFlags,
-): Promise<ReadRecording> {
-  const nothing = { path, channels: [], warnings: [] };
-  if (error) return { ...nothing, error };
-  try {
-    return { path, ...(await readRecording(path, rateHz, readOptions(flags))) };
-  } catch (failure) {
-    if (!isSpeechError(failure)) throw failure;
-    return { ...nothing, error: failure };
-  }
-}
-
-async function* recognise(
-  model: ParallelRecognizer,
-  group: readonly ReadRecording[],
-  flags: TranscribeFlags,
-): AsyncGenerator<Answer> {
-  const options = decodingOptions(flags);
-  try {
-    const results = await model.transcribe(
-      group.flatMap((recording) => recording.channels),
-      options,
-    );
-    let next = 0;
-    for (const { channels, ...recording } of group) {
-      yield { ...recording, results: results.slice(next, next + channels.length) };
-      next += channels.length;
-    }
-  } catch (error) {
-    if (!isSpeechError(error)) throw error;
-    if (group.length === 1) yield { ...group[0], results: [], error };
-    // Which of them it was shows when each is alone.
-    else for (const recording of group) yield* recognise(model, [recording], flags);
-  }
-}
-
-function readOptions({ channels, ...flags }: TranscribeFlags): ReadOptions {
+/** How recordings are read, and decoded. */
+function answerOptions(flags: TranscribeFlags, calibration: Calibration | undefined): AnswerOptions {
+  const { channels, head, attContext, timestamps, workers } = flags;
   const raw = rawFormatOf(flags);
-  return { channels, ...(raw ? { raw } : {}) };
+  return {
+    read: { channels, ...(raw ? { raw } : {}) },
+    decode: { head, attContext, timestamps, calibration },
+    numAtOnce: workers,
+  };
 }
 
 async function writeAnswer(

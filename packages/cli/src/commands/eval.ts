@@ -19,6 +19,7 @@ export interface EvalFlags extends DecodingFlags {
   readonly worst: number;
   readonly limit?: number;
   readonly json?: boolean;
+  readonly calibrate?: string;
 }
 
 const NORMALIZER_NAMES = Object.keys({ none: true, manifest: true } satisfies Record<NormalizerName, true>);
@@ -40,13 +41,15 @@ export function registerEval(program: Command, console: Console): void {
     .addOption(quantizeOption("run a .nemo with smaller weights"))
     .option("--worst <n>", "recordings to show aligned", wholeNumber(0), 3)
     .option("--limit <n>", "only the first recordings", wholeNumber(1))
+    .option("--calibrate <file>", "write what makes probabilities of confidences, from half of the recordings")
     .option("--json", "totals and every recording's texts as JSON")
     .addHelpText(
       "after",
       `
 Examples:
   nemo-stt eval dev.jsonl
-  nemo-stt eval dev.jsonl -m model.nemo --head ctc --worst 10`,
+  nemo-stt eval dev.jsonl -m model.nemo --head ctc --worst 10
+  nemo-stt eval dev.jsonl -m model.nemo --calibrate model.calibration.json`,
     )
     .action(async (manifest: string, flags: EvalFlags) => {
       const { evaluate } = await import("../actions/eval.ts");

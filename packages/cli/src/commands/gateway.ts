@@ -24,6 +24,7 @@ export interface GatewayFlags extends DecodingFlags {
   readonly audioPort: number;
   readonly textPort?: readonly TextPortFlag[];
   readonly httpPort: number;
+  readonly httpHost: string;
   readonly encoding: "pcm16" | "pcm8" | "ulaw" | "alaw";
   readonly sampleRate: number;
   readonly tlsCert?: string;
@@ -66,6 +67,7 @@ export function registerGateway(program: Command, console: Console): void {
       parseTextPort,
     )
     .option("--http-port <port>", "a page of live calls, metrics, health, live events", port, 5603)
+    .option("--http-host <address>", "where they are shown: they tell what callers say", "127.0.0.1")
     .addOption(
       new Option("--encoding <encoding>", "of sessions that do not tell")
         .choices(["pcm16", "pcm8", "ulaw", "alaw"])

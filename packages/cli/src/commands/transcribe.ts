@@ -25,6 +25,7 @@ export interface TranscribeFlags extends DecodingFlags, RawFlags {
   readonly workers: number;
   readonly threads: number;
   readonly quantize?: Quantize;
+  readonly calibration?: string;
   readonly verbose?: boolean;
 }
 
@@ -65,6 +66,7 @@ export function registerTranscribe(program: Command, console: Console): void {
     .option("--workers <n>", "threads that recognise side by side, each with the model in memory", wholeNumber(1), 1)
     .option("--threads <n>", "threads inside one operator", wholeNumber(1), 1)
     .addOption(quantizeOption("run a .nemo with smaller weights"))
+    .option("--calibration <file>", "make probabilities of confidences by a file that `eval --calibrate` wrote")
     .addOption(rawEncoding)
     .addOption(rawRate)
     .addOption(rawChannels)

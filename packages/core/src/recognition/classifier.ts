@@ -13,8 +13,10 @@ export interface WindowOptions {
   readonly hopSec?: number;
 }
 
-const WINDOW_SEC = 0.63;
-const HOP_SEC = 0.08;
+/** Length of a window in NeMo's recipe for window classifiers. */
+export const WINDOW_SEC = 0.63;
+/** Distance of windows. */
+export const HOP_SEC = 0.08;
 
 /** Class probabilities of a recording over time. */
 export interface ClassifiedRecording {
@@ -77,8 +79,8 @@ function classifierOf(model: ModelPackage): ClassifierSpec {
   );
 }
 
-/** Windows are all of one length, so they share batches without padding. */
-async function pooledLogits(
+/** Logits `[window, class]` of windows that are all of one length, so that they share batches without padding. */
+export async function pooledLogits(
   acoustic: AcousticModel,
   extractor: FeatureExtractor,
   windows: readonly Float32Array[],
@@ -120,16 +122,25 @@ function classified(
   windowSec: number,
 ): ClassifiedRecording {
   const probabilities = softmaxRows(logits, spec);
-  const speech = speechClass(spec);
-  const probability =
-    speech === undefined
-      ? undefined
-      : Float32Array.from({ length: numPositions }, (_, i) => probabilities[i * spec.numClasses + speech]);
+  const probability = speechColumn(spec, probabilities);
   return { labels: spec.labels, probabilities, numPositions, hopSec, windowSec, probability };
 }
 
+/** Probability of speech for every row of `[row, class]` logits; undefined where no class means speech. */
+export function speechProbability(spec: ClassifierSpec, logits: Float32Array): Float32Array | undefined {
+  return speechColumn(spec, softmaxRows(logits, spec));
+}
+
+function speechColumn(spec: ClassifierSpec, probabilities: Float32Array): Float32Array | undefined {
+  const speech = speechClass(spec);
+  if (speech === undefined) return undefined;
+  const { numClasses } = spec;
+  const numRows = probabilities.length / numClasses;
+  return Float32Array.from({ length: numRows }, (_, i) => probabilities[i * numClasses + speech]);
+}
+
 /** The class that means speech: labelled so, or the second of NeMo's two unnamed frame labels. */
-function speechClass({ labels, kind, numClasses }: ClassifierSpec): number | undefined {
+export function speechClass({ labels, kind, numClasses }: ClassifierSpec): number | undefined {
   const named = labels.findIndex((label) => label.toLowerCase() === "speech");
   if (named >= 0) return named;
   return kind === "frame" && numClasses === 2 ? 1 : undefined;

@@ -1,16 +1,26 @@
 import { checkContext } from "../config/contexts.ts";
 import { subsamplingFactor } from "../config/geometry.ts";
 import type { ConfidenceSpec, ModelSpec } from "../config/spec.ts";
+import type { Hypothesis } from "../decoding/hypothesis.ts";
+import type { Window } from "../decoding/windows.ts";
 import { SpeechError } from "../errors.ts";
 import { defaultContext } from "../export/layouts.ts";
 import { createFeatureExtractor, type FeatureExtractor } from "../features/extractor.ts";
 import type { Runtime } from "../runtime.ts";
 import type { Tokenizer } from "../tokenizer/tokenizer.ts";
 import { buildTranscript } from "../transcript/build.ts";
+import { type Calibration, headCalibration } from "../transcript/calibration.ts";
 import type { Transcript } from "../transcript/transcript.ts";
-import { type AcousticModel, type FeatureBatch, openAcousticModel } from "./acoustic.ts";
+import { type AcousticModel, type Encoded, type FeatureBatch, openAcousticModel } from "./acoustic.ts";
 import { type BatchLimits, DEFAULT_BATCH_LIMITS, isBatchInvariant, planBatches } from "./batching.ts";
-import { createHeadDecoder, defaultHead, type Head, type HeadDecoder, validSteps } from "./head-decoder.ts";
+import {
+  createHeadDecoder,
+  defaultHead,
+  type Head,
+  type HeadDecoder,
+  type StepRange,
+  validSteps,
+} from "./head-decoder.ts";
 import { type LongFormLimits, type LongFormPlan, planLongForm } from "./long-form.ts";
 import type { ModelPackage } from "./package.ts";
 
@@ -27,6 +37,8 @@ export interface TranscribeOptions {
   readonly limits?: BatchLimits;
   /** From which length on a recording is cut into overlapping windows, and how long these are. */
   readonly longForm?: LongFormLimits;
+  /** Makes probabilities of confidences, which are NeMo's own without it: `calibration` of the recogniser, or another. */
+  readonly calibration?: Calibration;
   /** Stops between batches. */
   readonly signal?: AbortSignalLike;
 }
@@ -49,6 +61,10 @@ export interface Recognizer {
   readonly tokenizer: Tokenizer;
   readonly extractor: FeatureExtractor;
   readonly acoustic: AcousticModel;
+  /** As in `ModelPackage`; unknown for graphs of other tools. */
+  readonly fingerprint?: string;
+  /** What makes probabilities of the model's confidences, where that was measured. */
+  readonly calibration?: Calibration;
   /**
    * Transcribes mono waveforms in [-1, 1] at the model's sample rate, batched by length. A recording's answer does not
    * depend on what it is batched with.
@@ -81,10 +97,19 @@ export interface RecognizerParts {
   readonly tokenizer: Tokenizer;
   readonly featureTensors: ModelPackage["featureTensors"];
   readonly acoustic: AcousticModel;
+  readonly fingerprint?: string;
+  readonly calibration?: Calibration;
 }
 
 /** A recogniser around loaded networks; it owns them. */
-export function recognizerOf({ name, tokenizer, featureTensors, acoustic }: RecognizerParts): Recognizer {
+export function recognizerOf({
+  name,
+  tokenizer,
+  featureTensors,
+  acoustic,
+  fingerprint,
+  calibration,
+}: RecognizerParts): Recognizer {
   const { spec } = acoustic;
   // NeMo's `transcribe` switches `pad_to` off; padding frames change nothing but models that do not mask.
   const extractor = createFeatureExtractor({ ...spec.features, padTo: 0 }, featureTensors);
@@ -95,6 +120,8 @@ export function recognizerOf({ name, tokenizer, featureTensors, acoustic }: Reco
     tokenizer,
     extractor,
     acoustic,
+    ...(fingerprint !== undefined && { fingerprint }),
+    ...(calibration && { calibration }),
     transcribe: (waveforms, options = {}) => transcribe({ acoustic, extractor, tokenizer }, waveforms, options),
     close,
     [Symbol.asyncDispose]: close,
@@ -120,11 +147,8 @@ async function transcribe(
   waveforms: readonly Float32Array[],
   options: TranscribeOptions,
 ): Promise<TranscribeResult[]> {
+  const { context, decoder } = decodingOf(parts, options);
   const { spec } = parts.acoustic;
-  if (options.attContext) checkContext(spec, options.attContext);
-  const context = options.attContext ?? defaultContext(spec);
-  const head = options.head ?? defaultHead(spec);
-  const decoder = createHeadDecoder(parts.acoustic, head, { ...spec.decoding.confidence, ...options.confidence });
   const plans = waveforms.map((waveform) => planLongForm(spec, context, waveform.length, options.longForm));
   const states = waveforms.map(() => decoder.createState());
   // A recording shorter than one hop has no frame: its answer is empty.
@@ -144,15 +168,41 @@ async function transcribe(
     await run(batch);
   // The windows of a long recording follow one another, because the decoder's state goes from one to the next.
   for (const windows of jobs) if (windows.length > 1) for (const job of windows) await run([job]);
-  return waveforms.map((waveform, i) => ({
-    ...buildTranscript(decoder.hypothesis(states[i]), parts.tokenizer, {
-      spec,
-      head,
-      timestamps: options.timestamps ?? "steps",
-      durationSec: waveform.length / spec.sampleRateHz,
-    }),
-    longForm: plans[i].method,
-  }));
+  return waveforms.map((waveform, i) =>
+    answerOf(parts, decoder.hypothesis(states[i]), waveform.length, plans[i].method, options),
+  );
+}
+
+/** How a model decodes under some options. @throws SpeechError for a head or an attention context that it does not have */
+export function decodingOf(
+  { acoustic }: Pick<Parts, "acoustic">,
+  options: TranscribeOptions,
+): { readonly context: readonly number[]; readonly decoder: HeadDecoder } {
+  const { spec } = acoustic;
+  if (options.attContext) checkContext(spec, options.attContext);
+  const confidence = { ...spec.decoding.confidence, ...options.confidence };
+  const decoder = createHeadDecoder(acoustic, options.head ?? defaultHead(spec), confidence);
+  return { context: options.attContext ?? defaultContext(spec), decoder };
+}
+
+/** The answer for one recording. */
+export function answerOf(
+  { acoustic: { spec }, tokenizer }: Pick<Parts, "acoustic" | "tokenizer">,
+  hypothesis: Hypothesis,
+  numSamples: number,
+  longForm: LongFormPlan["method"],
+  options: TranscribeOptions,
+): TranscribeResult {
+  const head = options.head ?? defaultHead(spec);
+  const confidence = { ...spec.decoding.confidence, ...options.confidence };
+  const transcript = buildTranscript(hypothesis, tokenizer, {
+    spec,
+    head,
+    timestamps: options.timestamps ?? "steps",
+    durationSec: numSamples / spec.sampleRateHz,
+    calibration: headCalibration(options.calibration, head, confidence),
+  });
+  return { ...transcript, longForm };
 }
 
 /** Batches of jobs of like length. */
@@ -191,11 +241,16 @@ async function runBatch(
   const encoded = await parts.acoustic.encode(features, context, decoder.head);
   await decoder.push(
     encoded,
-    batch.map((job, row) => ({
-      state: states[job.recording],
-      row,
-      firstStep: job.firstStep,
-      endStep: Math.max(job.firstStep, Math.min(job.endStep ?? encoded.numSteps, validSteps(encoded, row))),
-    })),
+    batch.map((job, row) => ({ state: states[job.recording], ...keptSteps(encoded, row, job) })),
   );
+}
+
+/** The steps of a row that its window keeps. */
+export function keptSteps(
+  encoded: Encoded,
+  row: number,
+  { firstStep, endStep }: Pick<Window, "firstStep" | "endStep">,
+): Omit<StepRange, "state"> {
+  const valid = validSteps(encoded, row);
+  return { row, firstStep, endStep: Math.max(firstStep, Math.min(endStep ?? encoded.numSteps, valid)) };
 }

@@ -26,8 +26,16 @@ export interface AudioIntake {
   save(): SavedIntake;
 }
 
-/** Opens the intake of a stream, new or where it was saved. */
-export function createAudioIntake(extractor: FeatureExtractor, resampler: Resampler, saved?: SavedIntake): AudioIntake {
+/**
+ * Opens the intake of a stream, new or where it was saved.
+ * @param listen hears the samples too, at the model's rate; views that the next packet reuses
+ */
+export function createAudioIntake(
+  extractor: FeatureExtractor,
+  resampler: Resampler,
+  saved?: SavedIntake,
+  listen?: (samples: Float32Array) => void,
+): AudioIntake {
   const rate = resampler.openStream(saved?.resampler);
   const features = createFeatureStream(extractor, saved?.features);
   const frames = createFrameBuffer(extractor.numMels, saved?.frames);
@@ -44,7 +52,9 @@ export function createAudioIntake(extractor: FeatureExtractor, resampler: Resamp
     },
     feed(samples) {
       checkSamples(samples);
-      features.feed(rate.feed(samples), keep);
+      const resampled = rate.feed(samples);
+      listen?.(resampled);
+      features.feed(resampled, keep);
     },
     finish() {
       features.feed(rate.finish(), keep);

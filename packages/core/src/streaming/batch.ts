@@ -1,14 +1,15 @@
-import type { StreamMode } from "../config/streaming.ts";
+import { SpeechError } from "../errors.ts";
 import type { Encoded } from "../recognition/acoustic.ts";
 import type { Head, HeadDecoder, StepRange } from "../recognition/head-decoder.ts";
 import type { Lane } from "./lane.ts";
+import type { LatencyMode } from "./stream.ts";
 import type { StreamChunk } from "./stream-encoder.ts";
 
 /** How the work of streams is put into batches. */
 export interface BatchRules {
   /** Streams in one batch, at most. */
   readonly maxRows: number;
-  /** Steps in one batch with its padding, at most (but for one stream alone). */
+  /** Steps in one batch with its padding, at most (but for one stream alone, and see `rulesBeside`). */
   readonly maxSteps: number;
   /** Padding steps for each step of sound, at most. */
   readonly maxPadding: number;
@@ -26,7 +27,7 @@ export interface BatchReport {
   /** From the arrival of the sound that completed a chunk to its result, a value a chunk. */
   readonly latenciesSec: readonly number[];
   /** The latency mode of each chunk. */
-  readonly modes: readonly StreamMode[];
+  readonly modes: readonly LatencyMode[];
 }
 
 /** The next chunks of a lane that wait. */
@@ -36,6 +37,16 @@ export interface Work<S> {
   readonly chunk: StreamChunk;
   readonly since: number;
 }
+
+/**
+ * The rules while the shortest chunk of any open stream has so many steps: where all chunks are long a batch may take
+ * longer, because nobody waits for a short one.
+ */
+export function rulesBeside(rules: BatchRules, shortestChunk: number): BatchRules {
+  return { ...rules, maxSteps: Math.max(rules.maxSteps, STREAMS_OF_LONG_CHUNKS * shortestChunk) };
+}
+
+const STREAMS_OF_LONG_CHUNKS = 16;
 
 /**
  * As many of the chunks that wait, in their order, as fit beside the first without much padding. Who waits for longer
@@ -90,7 +101,11 @@ export async function decodeChunks<S>(encoded: Encoded, batch: readonly Work<S>[
 }
 
 /** True where the head's input of every step is a number. One value a step tells: a linear layer spreads what is none. */
-function hasNumbers({ logProbs, projected, numSteps, lengths }: Encoded, head: Head, range: StepRange): boolean {
+export function hasNumbers(
+  { logProbs, projected, numSteps, lengths }: Encoded,
+  head: Head,
+  range: Omit<StepRange, "state">,
+): boolean {
   const values = (head === "ctc" ? logProbs : projected) as Float32Array;
   const size = values.length / (lengths.length * numSteps);
   const begin = range.row * numSteps;
@@ -98,4 +113,12 @@ function hasNumbers({ logProbs, projected, numSteps, lengths }: Encoded, head: H
     if (!Number.isFinite(values[step * size])) return false;
   }
   return true;
+}
+
+/** What a stream ends with whose sound the encoder makes nothing of. */
+export function noNumbers(id: number, step: number): SpeechError {
+  return new SpeechError(
+    "AUDIO_INVALID",
+    `stream ${id}: expected numbers from the encoder, got none at step ${step}. Its sound is damaged: check how it is decoded, and open another stream.`,
+  );
 }

@@ -21,6 +21,9 @@ export interface FrameBuffer {
   save(): SavedFrames;
 }
 
+/** Frames that a buffer may keep room for: what the longest chunks need. */
+const MAX_SPARE_FRAMES = 160;
+
 /** Makes an empty buffer, or one where `saved` was. */
 export function createFrameBuffer(numMels: number, saved?: SavedFrames): FrameBuffer {
   let first = saved?.firstFrame ?? 0;
@@ -40,6 +43,15 @@ export function createFrameBuffer(numMels: number, saved?: SavedFrames): FrameBu
     begin = 0;
   }
 
+  /** Gives back the memory of a large packet. */
+  function shrink(): void {
+    const used = data.subarray(begin, end);
+    data = new Float32Array(Math.max(2 * used.length, 64 * numMels));
+    data.set(used);
+    end -= begin;
+    begin = 0;
+  }
+
   return {
     numMels,
     get endFrame() {
@@ -55,6 +67,7 @@ export function createFrameBuffer(numMels: number, saved?: SavedFrames): FrameBu
       const count = Math.min(Math.max(0, frame - first), (end - begin) / numMels);
       begin += count * numMels;
       first += count;
+      if (data.length > MAX_SPARE_FRAMES * numMels && end - begin < data.length / 4) shrink();
     },
     dropFrom(frame) {
       end = Math.max(begin, Math.min(end, begin + (frame - first) * numMels));

@@ -1,7 +1,6 @@
 import { subsamplingFactor } from "../config/geometry.ts";
 import type { ModelSpec } from "../config/spec.ts";
 import type { StreamGeometry } from "../config/streaming.ts";
-import { SpeechError } from "../errors.ts";
 import type { Encoded } from "../recognition/acoustic.ts";
 import type { AudioIntake } from "./audio-intake.ts";
 import { numChunksOf, type Work } from "./batch.ts";
@@ -115,13 +114,4 @@ export function heardSec({ lanes, intake }: LiveStream, { features }: ModelSpec,
 export function pendingSec({ intake, lanes }: LiveStream, { encoder, features }: ModelSpec): number {
   const encodedFrames = Math.min(...lanes.map(doneSteps)) * subsamplingFactor(encoder);
   return (Math.max(0, intake.frames.endFrame - encodedFrames) * features.hopSamples) / features.sampleRateHz;
-}
-
-/** What a stream ends with whose sound the encoder makes nothing of. */
-export function noNumbers({ id, lanes }: LiveStream): SpeechError {
-  const step = Math.max(...lanes.map(doneSteps));
-  return new SpeechError(
-    "AUDIO_INVALID",
-    `stream ${id}: expected numbers from the encoder, got none at step ${step}. Its sound is damaged: check how it is decoded, and open another stream.`,
-  );
 }

@@ -1,4 +1,4 @@
-import { streamModes } from "../config/streaming.ts";
+import { type StreamMode, streamModes } from "../config/streaming.ts";
 import { SpeechError } from "../errors.ts";
 import type { BatchReport } from "./batch.ts";
 import { LocalStream, type StreamHost } from "./local-stream.ts";
@@ -12,6 +12,8 @@ export interface LocalEngineOptions {
   readonly maxPendingSec?: number;
   /** Told of every batch. */
   readonly onBatch?: (report: BatchReport) => void;
+  /** What the engine tells of its latencies; those of an encoder with caches unless told. */
+  readonly modes?: SpeechEngine["modes"];
   /** Told when a batch fails, after which nothing goes on. */
   readonly onFailure?: (error: unknown) => void;
   /** Frees the model when the engine ends. */
@@ -22,9 +24,12 @@ export interface LocalEngineOptions {
  * An engine on the calling thread: batches run one after another as long as chunks wait. Between batches, and between the
  * products of one, whatever else the thread has to do gets its turn.
  */
-export function createLocalEngine(parts: StreamParts, set: StreamSet, options: LocalEngineOptions): SpeechEngine {
-  const { maxPendingSec = 2 } = options;
-  const { spec } = parts;
+export function createLocalEngine(
+  { spec }: Pick<StreamParts, "spec">,
+  set: StreamSet,
+  options: LocalEngineOptions,
+): SpeechEngine {
+  const { maxPendingSec = 2, modes = streamModes(spec).map(latencyOf) } = options;
   let nextId = 0;
   let isDraining = false;
   let closing: Promise<void> | undefined;
@@ -84,7 +89,7 @@ export function createLocalEngine(parts: StreamParts, set: StreamSet, options: L
 
   return {
     sampleRateHz: spec.sampleRateHz,
-    modes: streamModes(spec).map(({ attContext, chunkSec }) => ({ attContext, chunkSec })),
+    modes,
     get numStreams() {
       return set.numStreams;
     },
@@ -106,6 +111,8 @@ export function createLocalEngine(parts: StreamParts, set: StreamSet, options: L
     close,
   };
 }
+
+const latencyOf = ({ attContext, chunkSec }: StreamMode) => ({ attContext, chunkSec });
 
 function ended(): SpeechError {
   return new SpeechError("CLOSED", "engine: expected an open engine, got one that is ending. Use another.");

@@ -1,3 +1,4 @@
+import { stepSec } from "../config/geometry.ts";
 import type { ConformerSpec } from "../config/spec.ts";
 import { streamObstacle } from "../config/streaming.ts";
 import { SpeechError } from "../errors.ts";
@@ -5,23 +6,28 @@ import { createFeatureExtractor } from "../features/extractor.ts";
 import { loadTransducer } from "../recognition/acoustic.ts";
 import type { ModelPackage } from "../recognition/package.ts";
 import type { Runtime } from "../runtime.ts";
+import type { Calibration } from "../transcript/calibration.ts";
 import type { BatchRules } from "./batch.ts";
 import { createCachePool } from "./cache-pool.ts";
 import { createLocalEngine, type LocalEngineOptions } from "./local-engine.ts";
-import type { SilenceDetector } from "./silence.ts";
+import { createSilenceDetectors, LOOKAHEAD_SEC } from "./silence.ts";
 import type { SpeechEngine } from "./stream.ts";
 import { createStreamEncoder } from "./stream-encoder.ts";
 import { createStreamSet, type StreamParts, type StreamSet } from "./stream-set.ts";
+import { openVoiceModel } from "./voice/open.ts";
 
 /** What an engine on the calling thread is given. */
-export interface EngineOptions extends Omit<LocalEngineOptions, "release"> {
+export interface EngineOptions extends Omit<LocalEngineOptions, "release" | "modes"> {
   /** Streams at a time; memory for their caches is set aside, and used as they come. 64 unless told. */
   readonly maxStreams?: number;
   readonly numThreads?: number;
   readonly batches?: BatchRules;
   /** Seconds of any clock that goes on, for the order of work and for measurements. */
   readonly now: () => number;
-  readonly createDetector?: (kind: "vad" | "energy") => SilenceDetector;
+  /** The voice activity model of streams whose endpoint asks for `vad`: any NeMo MarbleNet, of frames or of windows. */
+  readonly vad?: ModelPackage;
+  /** Makes probabilities of confidences in place of the model's own calibration. */
+  readonly calibration?: Calibration;
 }
 
 /** A set of streams and what it was made of. */
@@ -47,27 +53,37 @@ export async function openStreamSet(
   const { spec, tokenizer, graphs } = model;
   checkModel(model);
   const numThreads = options.numThreads ?? 1;
-  const session = await runtime.load(graphs.streaming as NonNullable<typeof graphs.streaming>, { numThreads });
-  const transducer = await loadTransducer(model, runtime, numThreads).catch(async (error) => {
-    await session.close();
-    throw error;
-  });
-  const pool = createCachePool(spec.encoder as ConformerSpec, LANES_PER_STREAM * (options.maxStreams ?? 64));
-  const parts: StreamParts = {
-    spec,
-    fingerprint: model.fingerprint,
-    tokenizer: tokenizer as NonNullable<typeof tokenizer>,
-    extractor: createFeatureExtractor({ ...spec.features, padTo: 0 }, model.featureTensors),
-    encoder: createStreamEncoder(spec, session, pool),
-    networks: transducer.networks,
-    createDetector: options.createDetector,
-    now: options.now,
+  const opened: { close(): Promise<void> }[] = [];
+  const keep = <T extends { close(): Promise<void> }>(each: T): T => {
+    opened.push(each);
+    return each;
   };
-  const set = createStreamSet(parts, options.batches);
   const release = async () => {
-    await Promise.all([session.close(), transducer.close()]);
+    await Promise.all(opened.map((each) => each.close()));
   };
-  return { set, parts, release };
+  try {
+    const streaming = graphs.streaming as NonNullable<typeof graphs.streaming>;
+    const session = keep(await runtime.load(streaming, { numThreads }));
+    const transducer = keep(await loadTransducer(model, runtime, numThreads));
+    const voice = { numThreads, lookaheadSec: LOOKAHEAD_SEC };
+    const vad = options.vad && keep(await openVoiceModel(options.vad, runtime, voice));
+    const pool = createCachePool(spec.encoder as ConformerSpec, LANES_PER_STREAM * (options.maxStreams ?? 64));
+    const parts: StreamParts = {
+      spec,
+      fingerprint: model.fingerprint,
+      tokenizer: tokenizer as NonNullable<typeof tokenizer>,
+      extractor: createFeatureExtractor({ ...spec.features, padTo: 0 }, model.featureTensors),
+      encoder: createStreamEncoder(spec, session, pool),
+      networks: transducer.networks,
+      calibration: options.calibration ?? model.calibration,
+      detectors: createSilenceDetectors(spec.sampleRateHz, stepSec(spec), vad),
+      now: options.now,
+    };
+    return { set: createStreamSet(parts, options.batches), parts, release };
+  } catch (error) {
+    await release();
+    throw error;
+  }
 }
 
 /** Loads a model and opens an engine for streams on the calling thread. @throws as `openStreamSet` */

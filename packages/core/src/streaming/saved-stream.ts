@@ -3,6 +3,7 @@ import { streamGeometry } from "../config/streaming.ts";
 import { SpeechError } from "../errors.ts";
 import type { SavedIntake } from "./audio-intake.ts";
 import type { SavedLane } from "./lane.ts";
+import type { SavedDetector } from "./silence.ts";
 import type { StreamOptions } from "./stream.ts";
 import type { SavedUtterances } from "./utterances.ts";
 
@@ -12,6 +13,7 @@ export interface SavedStream {
   readonly intake: SavedIntake;
   readonly lanes: readonly SavedLane[];
   readonly utterances: SavedUtterances;
+  readonly detector?: SavedDetector;
 }
 
 /** The form of the blob; a reader refuses what it does not know. */
@@ -32,9 +34,14 @@ const ARRAYS = { $float32: Float32Array, $float64: Float64Array } as const;
  * length (little-endian). The sum in the header tells a damaged blob from a sound one.
  */
 export function serializeStreamState(stream: SavedStream, fingerprint: string): Uint8Array {
+  return packState(SCHEMA, fingerprint, stream);
+}
+
+/** Writes any plain data as such a blob. */
+export function packState(schema: string, fingerprint: string, stream: unknown): Uint8Array {
   const arrays: (Float32Array | Float64Array)[] = [];
   let numBytes = 0;
-  const json = JSON.stringify({ schema: SCHEMA, fingerprint, stream }, (_key, value) => {
+  const json = JSON.stringify({ schema, fingerprint, stream }, (_key, value) => {
     const kind = Object.entries(ARRAYS).find(([, type]) => value instanceof type)?.[0];
     if (kind === undefined) return value;
     arrays.push(value);
@@ -71,16 +78,24 @@ function sumOf(blob: Uint8Array): number {
  * @throws SpeechError `STATE_INVALID` for one that is damaged, of another version or of another model
  */
 export function parseStreamState(blob: Uint8Array, fingerprint: string, spec: ModelSpec): SavedStream {
+  const stream = unpackState(SCHEMA, fingerprint, blob) as SavedStream;
+  checkShapes(stream, spec);
+  return stream;
+}
+
+/** Reads a blob of `packState`; what is in it is for the caller to check. @throws SpeechError `STATE_INVALID` */
+export function unpackState(expectedSchema: string, fingerprint: string, blob: Uint8Array): unknown {
   const { schema, fingerprint: found, stream } = readParts(blob);
-  if (schema !== SCHEMA) throw invalid(`schema ${SCHEMA}`, String(schema), "It was saved by another version.");
+  if (schema !== expectedSchema) {
+    throw invalidState(`schema ${expectedSchema}`, String(schema), "It was saved by another version.");
+  }
   if (found !== fingerprint) {
-    throw invalid(
+    throw invalidState(
       `a stream of model ${fingerprint.slice(0, 16)}`,
       `one of ${String(found).slice(0, 16)}`,
       "Open it with the model it was saved with.",
     );
   }
-  checkShapes(stream, spec);
   return stream;
 }
 
@@ -90,7 +105,7 @@ export function savedStreamOptions(blob: Uint8Array): StreamOptions {
   return stream?.options ?? {};
 }
 
-const damaged = (what: string) => invalid("a saved stream", what, "It is damaged; begin a new stream.");
+const damaged = (what: string) => invalidState("a saved stream", what, "It is damaged; begin a new stream.");
 
 /** The JSON part. */
 function jsonBytes(blob: Uint8Array): Uint8Array {
@@ -158,7 +173,7 @@ function checkShapes(stream: SavedStream, { encoder }: ModelSpec): void {
   const numLanes = options?.fastAttContext ? 2 : 1;
   const isWhole = isSound && Array.isArray(lanes) && lanes.length === numLanes && lanes.every(isLane);
   if (isWhole && isCount(utterances?.numFinal) && typeof options === "object") return;
-  throw invalid(
+  throw invalidState(
     "every part of a stream",
     "one with parts missing or of other sizes",
     "It is damaged; begin a new stream.",
@@ -170,6 +185,7 @@ function cacheRows(encoder: Extract<ModelSpec["encoder"], { kind: "conformer" }>
   return encoder.numLayers * (2 * Math.min(maxLeft, numSteps) + Math.min(convLeft, numSteps));
 }
 
-function invalid(expected: string, got: string, advice: string): SpeechError {
+/** What is thrown for a blob that cannot be gone on with. */
+export function invalidState(expected: string, got: string, advice: string): SpeechError {
   return new SpeechError("STATE_INVALID", `stream: expected ${expected}, got ${got}. ${advice}`);
 }

@@ -1,10 +1,12 @@
 import { createResampler, type Resampler } from "../audio/resample.ts";
+import { stepSec } from "../config/geometry.ts";
 import type { ConfidenceSpec, ModelSpec } from "../config/spec.ts";
 import { SpeechError } from "../errors.ts";
 import type { FeatureExtractor } from "../features/extractor.ts";
 import type { AcousticModel } from "../recognition/acoustic.ts";
 import { createHeadDecoder, defaultHead, type Head, type HeadDecoder } from "../recognition/head-decoder.ts";
 import type { Tokenizer } from "../tokenizer/tokenizer.ts";
+import { type Calibration, headCalibration } from "../transcript/calibration.ts";
 import { createAudioIntake } from "./audio-intake.ts";
 import {
   type BatchReport,
@@ -12,17 +14,18 @@ import {
   chooseBatch,
   DEFAULT_BATCH_RULES,
   decodeChunks,
+  noNumbers,
   numChunksOf,
+  rulesBeside,
   type Work,
 } from "./batch.ts";
-import { firstFrame, hypothesisOf, type Lane, openLane, saveLane } from "./lane.ts";
+import { doneSteps, firstFrame, hypothesisOf, type Lane, openLane, saveLane } from "./lane.ts";
 import {
   chunkArrivals,
   heardSec,
   isBetweenLanes,
   isWaiting,
   type LiveStream,
-  noNumbers,
   noteArrival,
   noteReady,
   pendingSec,
@@ -32,10 +35,10 @@ import {
 } from "./live-stream.ts";
 import { checkStreamable, lanesOf } from "./modes.ts";
 import { parseStreamState, type SavedStream, serializeStreamState } from "./saved-stream.ts";
-import type { SilenceDetector } from "./silence.ts";
+import type { SilenceDetectors } from "./silence.ts";
 import type { StreamEvent, StreamOptions } from "./stream.ts";
 import type { StreamEncoder } from "./stream-encoder.ts";
-import { createUtterances, DEFAULT_ENDPOINT } from "./utterances.ts";
+import { createUtterances } from "./utterances.ts";
 
 /** What streams are recognised with. */
 export interface StreamParts {
@@ -46,8 +49,10 @@ export interface StreamParts {
   readonly extractor: FeatureExtractor;
   readonly encoder: StreamEncoder;
   readonly networks: AcousticModel["networks"];
-  /** Detectors of silence other than the decoder itself, by the rule that asks for one. */
-  readonly createDetector?: (kind: "vad" | "energy") => SilenceDetector;
+  /** Makes probabilities of confidences, of the checkpoint's own method. */
+  readonly calibration?: Calibration;
+  /** Detectors of silence other than the decoder itself. */
+  readonly detectors: SilenceDetectors;
   /** Seconds, for the order of work and for measurements only. */
   readonly now: () => number;
 }
@@ -136,15 +141,19 @@ export function createStreamSet(parts: StreamParts, rules: BatchRules = DEFAULT_
     const saved = blob && parseStreamState(blob, parts.fingerprint, spec);
     const chosen = saved ? saved.options : options;
     const head = chosen.head ?? defaultHead(spec);
-    const decoder = decoderFor(head, { ...spec.decoding.confidence, ...chosen.confidence });
+    const confidence = { ...spec.decoding.confidence, ...chosen.confidence };
+    const decoder = decoderFor(head, confidence);
+    const calibration = headCalibration(parts.calibration, head, confidence);
     const modes = lanesOf(spec, chosen);
+    const rule = chosen.endpoint?.silence;
+    const isHeard = rule === "vad" || rule === "energy";
+    const detector = isHeard ? parts.detectors.open(rule, chosen.endpoint ?? {}, saved?.detector) : undefined;
     const intake = createAudioIntake(
       parts.extractor,
       resamplerFor(chosen.sampleRateHz ?? spec.sampleRateHz),
       saved?.intake,
+      detector?.feed,
     );
-    const rule = { ...DEFAULT_ENDPOINT, ...chosen.endpoint }.silence;
-    const detector = rule === "vad" || rule === "energy" ? createDetector(parts, rule) : undefined;
     const lanes: Lane[] = [];
     try {
       for (const [i, mode] of modes.entries()) lanes.push(openLane(mode, decoder, pool, saved?.lanes[i]));
@@ -153,7 +162,14 @@ export function createStreamSet(parts: StreamParts, rules: BatchRules = DEFAULT_
       throw error;
     }
     const utterances = createUtterances(
-      { spec, tokenizer: parts.tokenizer, head, hypothesis: hypothesisOf(lanes[0]), rules: chosen.endpoint ?? {} },
+      {
+        spec,
+        tokenizer: parts.tokenizer,
+        head,
+        hypothesis: hypothesisOf(lanes[0]),
+        rules: chosen.endpoint ?? {},
+        calibration,
+      },
       saved?.utterances,
     );
     const stream: LiveStream = {
@@ -212,17 +228,20 @@ export function createStreamSet(parts: StreamParts, rules: BatchRules = DEFAULT_
   }
 
   async function runBatch(): Promise<BatchReport | undefined> {
-    const batch = chooseBatch(waiting(), rules);
+    const chunks = [...streams.values()].flatMap(({ lanes }) => lanes.map(({ mode }) => mode.chunkSteps));
+    const batch = chooseBatch(waiting(), rulesBeside(rules, Math.min(...chunks)));
     if (batch.length === 0) return undefined;
     for (const { stream } of batch) stream.numBusy++;
     const arrivals = batch.map((work) => chunkArrivals(work, pool.geometry));
     const start = now();
     const encoded = await encoder.encode(batch.map(({ chunk }) => chunk));
     const encodedAt = now();
+    // Silence is asked for at the place of each chunk: the detectors may be ahead of it.
+    await parts.detectors.hear([...streamsOf(batch)].flatMap(({ detector }) => detector ?? []));
     const numRounds = Math.max(...batch.map(({ chunk }) => numChunksOf(chunk)));
     for (let place = 0; place < numRounds; place++) {
       const failed = await decodeChunks(encoded, batch, place);
-      for (const { stream } of failed) fail(stream, noNumbers(stream));
+      for (const { stream } of failed) fail(stream, noNumbers(stream.id, Math.max(...stream.lanes.map(doneSteps))));
       for (const stream of streamsOf(batch.filter(({ chunk }) => place < numChunksOf(chunk)))) tellChunk(stream);
     }
     const end = now();
@@ -241,8 +260,8 @@ export function createStreamSet(parts: StreamParts, rules: BatchRules = DEFAULT_
   /** Tells what a chunk brought, unless another lane's chunk of the same sound comes first. */
   function tellChunk(stream: LiveStream): void {
     if (stream.isClosed || stream.failure || isBetweenLanes(stream, pool.geometry)) return;
-    const [, fast] = stream.lanes;
-    const silenceSec = stream.detector?.silenceSec;
+    const [slow, fast] = stream.lanes;
+    const silenceSec = stream.detector?.silenceSec(hypothesisOf(slow).numSteps * stepSec(spec));
     tell(
       stream,
       stream.utterances.update(heardSec(stream, spec, pool.geometry), silenceSec, fast && hypothesisOf(fast)),
@@ -281,7 +300,6 @@ export function createStreamSet(parts: StreamParts, rules: BatchRules = DEFAULT_
         );
       }
       stream.intake.feed(samples);
-      stream.detector?.feed(samples, stream.options.sampleRateHz ?? spec.sampleRateHz);
       noteArrival(stream, now());
       refresh(stream);
       return pendingSec(stream, spec);
@@ -306,12 +324,13 @@ export function createStreamSet(parts: StreamParts, rules: BatchRules = DEFAULT_
       tell(stream, stream.utterances.cut("asked", heardSec(stream, spec, pool.geometry)));
     },
     save(id) {
-      const { options, intake, lanes, utterances } = live(id);
+      const { options, intake, lanes, utterances, detector } = live(id);
       const state: SavedStream = {
         options,
         intake: intake.save(),
         lanes: lanes.map((lane) => saveLane(lane, pool)),
         utterances: utterances.save(),
+        ...(detector && { detector: detector.save() }),
       };
       return serializeStreamState(state, parts.fingerprint);
     },
@@ -323,12 +342,4 @@ export function createStreamSet(parts: StreamParts, rules: BatchRules = DEFAULT_
     },
     runBatch,
   };
-}
-
-function createDetector({ createDetector }: StreamParts, kind: "vad" | "energy"): SilenceDetector {
-  if (createDetector) return createDetector(kind);
-  throw new SpeechError(
-    "MODEL_UNSUPPORTED",
-    `endpoint: expected silence by the decoder, got \`${kind}\`, for which no detector was given. Give one, or leave it out.`,
-  );
 }

@@ -10,6 +10,11 @@ export interface EndpointRules {
   readonly maxUtteranceSec?: number;
   /** What silence is read from: the decoder's own blanks unless told; `none` cuts only where told, by `<EOU>` and at the end. */
   readonly silence?: "decoder" | "vad" | "energy" | "none";
+  /** Shorter sounds are no speech to a detector: they do not end a silence; 0.06 s unless told. */
+  readonly minSpeechSec?: number;
+  /** Probability from which on a detector hears speech, and below which it hears none; 0.5 and 0.35 unless told. */
+  readonly onset?: number;
+  readonly offset?: number;
 }
 
 /** How one stream is recognised. */
@@ -49,6 +54,8 @@ export interface FinalEvent {
   /** Times from the stream's start. */
   readonly words: readonly TimedText[];
   readonly tokens: Transcript["tokens"];
+  /** Tokens that are no speech (`<EOU>`, `<EOB>`, language tags that are stripped), where there are any: not in `text`. */
+  readonly events?: Transcript["events"];
   readonly startSec: number;
   readonly endSec: number;
   /** Mean confidence of the words, 0 to 1; undefined where there is none. */
@@ -81,11 +88,26 @@ export interface SpeechStream {
   save(): Promise<Uint8Array>;
 }
 
+/** One latency that streams can have. */
+export interface LatencyMode {
+  readonly attContext: readonly number[];
+  /** Sound that one chunk takes. */
+  readonly chunkSec: number;
+  /** Sound that a step waits for at most before it is computed: `chunkSec` unless told. */
+  readonly latencySec?: number;
+  /**
+   * `cache-aware` unless told: each step is computed once, and the numbers are those of the whole recording. With
+   * `exact-windows` sound is encoded again with every window that overlaps it, and the numbers are the same too; with
+   * `windows` they differ a little, because a step hears a window and not the whole.
+   */
+  readonly method?: "cache-aware" | "exact-windows" | "windows";
+}
+
 /** Many live streams on one model. */
 export interface SpeechEngine {
   readonly sampleRateHz: number;
-  /** The latency modes: every attention context that can be streamed, with the sound one chunk takes. */
-  readonly modes: readonly { readonly attContext: readonly number[]; readonly chunkSec: number }[];
+  /** The latency modes: every attention context that can be streamed; the default first. */
+  readonly modes: readonly LatencyMode[];
   /**
    * Opens a stream, or goes on with a saved one.
    * @param onEvent called in order; must not throw

@@ -5,7 +5,8 @@ import type { OpenHypothesis } from "../decoding/open-hypothesis.ts";
 import type { Head } from "../recognition/head-decoder.ts";
 import type { Tokenizer } from "../tokenizer/tokenizer.ts";
 import { buildTranscript } from "../transcript/build.ts";
-import { eventName, textRules } from "../transcript/text.ts";
+import type { HeadCalibration } from "../transcript/calibration.ts";
+import { eventName, separateEvents, textRules } from "../transcript/text.ts";
 import type { TimedText } from "../transcript/transcript.ts";
 import type { EndpointRules, FinalEvent, InterimEvent } from "./stream.ts";
 import { joinFastWords } from "./two-speed.ts";
@@ -45,6 +46,9 @@ export const DEFAULT_ENDPOINT = {
 /** Without a token for this long, a decoder has nothing left to say of what it heard. */
 const SETTLING_SEC = 0.24;
 
+/** A token comes at most this much later than its sound, so that a detector that missed speech is not followed. */
+const LATE_SEC = 0.48;
+
 /** What utterances are made from. */
 export interface UtteranceParts {
   readonly spec: ModelSpec;
@@ -52,6 +56,8 @@ export interface UtteranceParts {
   readonly head: Head;
   readonly hypothesis: OpenHypothesis;
   readonly rules: EndpointRules;
+  /** Makes probabilities of confidences. */
+  readonly calibration?: HeadCalibration;
 }
 
 /** Follows one hypothesis, from its beginning or from where it was saved. */
@@ -63,7 +69,8 @@ export function createUtterances(parts: UtteranceParts, saved?: SavedUtterances)
     : { utterance: 0, numFinal: 0, stableText: "", interimText: "", isFirst: true };
   const secOfStep = stepSec(spec);
   const eouId = tokenizer.pieces.findIndex((_, id) => eventName(id, tokenizer) === spec.decoding.eouString);
-  const { marks } = textRules(tokenizer, spec.decoding, head);
+  const textual = textRules(tokenizer, spec.decoding, head);
+  const { marks } = textual;
   /** A token that begins a word and shows more than marks, which belong to the word before. */
   const beginsWord = (token: number): boolean => {
     const shown = tokenizer.decode([token]).trim();
@@ -75,14 +82,28 @@ export function createUtterances(parts: UtteranceParts, saved?: SavedUtterances)
     const place = tokens.findLastIndex(beginsWord);
     return Math.max(from, place);
   };
-  const transcriptOf = (tokens: Hypothesis, durationSec = Number.POSITIVE_INFINITY) =>
-    buildTranscript(tokens, tokenizer, { spec, head, timestamps: "steps", durationSec });
+  const transcript = (tokens: Hypothesis, durationSec: number) =>
+    buildTranscript(tokens, tokenizer, {
+      spec,
+      head,
+      timestamps: "steps",
+      durationSec,
+      calibration: parts.calibration,
+    });
+  /** Tokens that are events stand beside the text, not in it: a stream's text is what was said. */
+  const transcriptOf = (tokens: Hypothesis, durationSec = Number.POSITIVE_INFINITY) => {
+    const { speech, events } = separateEvents(tokens, spec.decoding, textual);
+    return {
+      ...transcript(speech, durationSec),
+      ...(events.tokens.length > 0 && { events: transcript(events, durationSec).events }),
+    };
+  };
 
   function finalOf(end: number, reason: FinalEvent["reason"], heardSec: number): FinalEvent[] {
     const part = sliceHypothesis(hypothesis, state.numFinal, end);
     const isJoined = !state.isFirst && part.tokens.length > 0 && !beginsWord(part.tokens[0]);
     // Times end with the recording, as soon as its end is known to whoever hears the events.
-    const { text, words, tokens } = transcriptOf(part, reason === "end" ? heardSec : undefined);
+    const { text, words, tokens, events } = transcriptOf(part, reason === "end" ? heardSec : undefined);
     state.numFinal = end;
     dropFinal(hypothesis, state);
     state.stableText = "";
@@ -97,6 +118,7 @@ export function createUtterances(parts: UtteranceParts, saved?: SavedUtterances)
       text,
       words,
       tokens,
+      ...(events && { events }),
       startSec: words[0]?.startSec ?? heardSec,
       endSec: words.at(-1)?.endSec ?? heardSec,
       confidence: meanConfidence(words),
@@ -116,7 +138,8 @@ export function createUtterances(parts: UtteranceParts, saved?: SavedUtterances)
     if (eou >= 0) return { end: eou + 1, reason: "eou" };
     const quietSec = (numSteps - endSteps[tokens.length - 1]) * secOfStep;
     // A detector tells of silence before the decoder has heard the last word out.
-    const silent = silenceSec === undefined ? quietSec : quietSec >= SETTLING_SEC ? silenceSec : 0;
+    const heardSilence = silenceSec === undefined ? quietSec : Math.min(silenceSec, quietSec + LATE_SEC);
+    const silent = silenceSec === undefined || quietSec >= SETTLING_SEC ? heardSilence : 0;
     if (rules.silence !== "none" && silent >= rules.minSilenceSec) return { end: tokens.length, reason: "silence" };
     if ((numSteps - steps[from]) * secOfStep < rules.maxUtteranceSec) return undefined;
     const begin = lastWordBegin(tokens, from);

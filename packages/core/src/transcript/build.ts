@@ -3,6 +3,7 @@ import type { ModelSpec } from "../config/spec.ts";
 import { type Aggregation, aggregateConfidence } from "../decoding/confidence.ts";
 import type { Hypothesis } from "../decoding/hypothesis.ts";
 import type { Tokenizer } from "../tokenizer/tokenizer.ts";
+import { type ConfidenceMap, calibrate, type HeadCalibration } from "./calibration.ts";
 import {
   nemoSegmentOffsets,
   nemoTokenOffsets,
@@ -31,6 +32,8 @@ export interface TranscriptOptions {
    */
   readonly timestamps: "steps" | "nemo";
   readonly durationSec: number;
+  /** Makes probabilities of tokens' and words' confidences; they stay as the method gives them without it. */
+  readonly calibration?: HeadCalibration;
 }
 
 /**
@@ -52,11 +55,11 @@ export function buildTranscript(hypothesis: Hypothesis, tokenizer: Tokenizer, op
   const tokens = times.tokens.map((token, i) => ({
     id: shown.tokens[i],
     ...timed(token),
-    ...confidenceOf(shown, [i], decoding.confidence.aggregation),
+    ...confidenceOf(shown, [i], decoding.confidence.aggregation, options.calibration?.token),
   }));
   const words = times.words.map((word) => ({
     ...timed(word),
-    ...confidenceOf(shown, word.tokenIndices, decoding.confidence.aggregation),
+    ...confidenceOf(shown, word.tokenIndices, decoding.confidence.aggregation, options.calibration?.word),
   }));
   return {
     text: textOf(hypothesis.tokens, rules),
@@ -122,8 +125,10 @@ function confidenceOf(
   { confidence }: Hypothesis,
   indices: readonly number[],
   aggregation: Aggregation,
+  map?: ConfidenceMap,
 ): { confidence?: number } {
   if (!confidence || indices.length === 0) return {};
   const values = indices.map((i) => confidence[i]);
-  return { confidence: aggregateConfidence(values, aggregation) };
+  const total = aggregateConfidence(values, aggregation);
+  return { confidence: map ? calibrate(map, total) : total };
 }

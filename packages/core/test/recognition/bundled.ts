@@ -1,7 +1,7 @@
 import { readFileSync } from "node:fs";
 import type { Precision } from "../../src/architectures/net.ts";
 import { openWav } from "../../src/audio/wav.ts";
-import { memorySource } from "../../src/bytes.ts";
+import { type ByteSource, memorySource } from "../../src/bytes.ts";
 import { openNemo } from "../../src/checkpoint/nemo.ts";
 import type { ModelSpec } from "../../src/config/spec.ts";
 import { exportModel, type FolderSink } from "../../src/export/export.ts";
@@ -55,10 +55,24 @@ export async function exportBundled(
   precision: Precision = "float32",
   change: (spec: ModelSpec) => ModelSpec = (spec) => spec,
 ): Promise<MemoryFiles> {
-  const source = await describeCheckpoint(await openNemo(modelFile(which === "speech" ? SPEECH : VAD)));
+  return exportNemo(modelFile(which === "speech" ? SPEECH : VAD), precision, change);
+}
+
+async function exportNemo(
+  file: ByteSource,
+  precision: Precision,
+  change: (spec: ModelSpec) => ModelSpec = (spec) => spec,
+): Promise<MemoryFiles> {
+  const source = await describeCheckpoint(await openNemo(file));
   const files: MemoryFiles = new Map();
   await exportModel({ ...source, spec: change(source.spec) }, memorySink(files), { precision });
   return files;
+}
+
+/** Any checkpoint, exported into memory and opened again. */
+export async function openExported(url: URL, precision: Precision = "float32"): Promise<ModelPackage> {
+  const files = await exportNemo(memorySource(readFileSync(url), url.pathname), precision);
+  return openModelFolder(memoryFolder(files, url.pathname));
 }
 
 /** A bundled model, exported into memory and opened again. */

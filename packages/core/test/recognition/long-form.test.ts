@@ -5,6 +5,7 @@ import { buildGraphs } from "../../src/export/graphs.ts";
 import { createFeatureExtractor } from "../../src/features/extractor.ts";
 import { maxWholeSteps, planLongForm } from "../../src/recognition/long-form.ts";
 import { featureBatch, openRecognizer } from "../../src/recognition/recognizer.ts";
+import { openTranscription } from "../../src/streaming/transcription.ts";
 import { float32, int64 } from "../../src/tensor.ts";
 import { difference, propertyRuns, stepsOf } from "../reference/compare.ts";
 import { conformerTensors } from "../reference/conformer-geometry.ts";
@@ -139,13 +140,30 @@ describe("planLongForm", () => {
     // Two heads of 5792 × 11584 scores of four bytes are 512 MiB.
     expect(limit).toBe(5792);
     expect(maxWholeSteps(spec, 20)).toBe(20 / 0.04);
-    expect(planLongForm(spec, [8, 0], samplesOf(limit)).method).toBe("whole");
-    expect(planLongForm(spec, [8, 0], samplesOf(limit) + 1).method).toBe("exact-windows");
+    expect(planLongForm(spec, [-1, 0], samplesOf(limit)).method).toBe("whole");
+    expect(planLongForm(spec, [-1, 0], samplesOf(limit) + 1).method).toBe("windows");
+    // Where windows give the same numbers, a recording is cut as soon as it is longer than one.
+    expect(planLongForm(spec, [8, 0], samplesOf(2000)).method).toBe("whole");
+    expect(planLongForm(spec, [8, 0], samplesOf(2000) + 1).method).toBe("exact-windows");
+    expect(planLongForm(spec, [8, 0], samplesOf(limit), { maxWholeSec: 600 }).method).toBe("whole");
     expect(planned(spec, [8, 0], 20)).toEqual({
       method: "whole",
       windows: [{ startSample: 0, endSample: 320_000, firstStep: 0, endStep: undefined, startStep: 0 }],
     });
     expect(planned(spec, [8, 0], 20.001).method).toBe("exact-windows");
+  });
+
+  test.each([
+    { context: [8, 0], what: "exact" },
+    { context: [-1, -1], what: "with full attention" },
+  ])("has windows of 2000 steps at most, or chunks of 60 s: $what", ({ context }) => {
+    for (const numLayers of [2, 120, 240]) {
+      const { windows } = planLongForm(modelOf({ numLayers }), context, 16000 * 3600);
+      const longest = Math.max(...windows.map((w) => (w.endSample - w.startSample) / 640));
+      const { startStep: chunk } = windows[1];
+      expect(longest <= 2000 || chunk === 60 / 0.04).toBe(true);
+      expect(chunk).toBeGreaterThanOrEqual(60 / 0.04);
+    }
   });
 
   test("is exact only where steps hear no more than a bounded stretch", () => {
@@ -218,5 +236,35 @@ describe("a long recording", async () => {
     const facts = ({ tokens }: typeof whole) => tokens.map(({ id, startStep, endStep }) => [id, startStep, endStep]);
     expect(facts(cut)).toEqual(facts(whole));
     expect(cut.text).toBe(whole.text);
+  });
+
+  const packets = [1, 7777, 160_000, 400_001];
+  test.each([
+    { longForm: { maxWholeSec: 30, chunkSec: 20 }, numSamples: 16000 * 100, method: "exact-windows" },
+    { longForm: { maxWholeSec: 30, chunkSec: 20 }, numSamples: 16000 * 30, method: "whole" },
+    { longForm: {}, numSamples: 50, method: "whole" },
+    { longForm: {}, numSamples: 0, method: "whole" },
+  ])(
+    "is transcribed the same while it is read: $method, $numSamples samples",
+    async ({ longForm, numSamples, method }) => {
+      const waveform = looped.subarray(0, numSamples);
+      const [expected] = await recognizer.transcribe([waveform], { longForm, head: "ctc" });
+      const transcription = openTranscription(recognizer, { longForm, head: "ctc" });
+      for (let at = 0, i = 0; at < numSamples; i++) {
+        const size = packets[i % packets.length];
+        await transcription.feed(waveform.subarray(at, at + size));
+        at += size;
+      }
+      expect(await transcription.finish()).toEqual(expected);
+      expect(expected.longForm).toBe(method);
+    },
+  );
+
+  test("that is read refuses what the model does not have, and stops when it is told", async () => {
+    expect(() => openTranscription(recognizer, { attContext: [1, 2, 3] })).toThrow(/att/);
+    const signal = { aborted: false, reason: new Error("enough") };
+    const transcription = openTranscription(recognizer, { longForm: { maxWholeSec: 1, chunkSec: 1 }, signal });
+    signal.aborted = true;
+    await expect(transcription.feed(looped.subarray(0, 16000 * 60))).rejects.toThrow("enough");
   });
 });

@@ -81,7 +81,10 @@ export class EngineThread {
     this.#streams.set(stream.id, stream);
     this.#lanes.set(stream, lanes);
     this.load.add(lanes, 1);
-    this.post(stream.restart());
+    const post = (command: StreamCommand) => {
+      if (this.#streams.get(stream.id) === stream) this.post(command);
+    };
+    stream.restart(post).catch((error) => stream.fail(error));
     this.#worker?.ref();
   }
 

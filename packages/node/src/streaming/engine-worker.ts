@@ -104,8 +104,10 @@ function take(engine: SpeechEngine, command: StreamCommand): void {
 
 async function start(options: ThreadStart): Promise<void> {
   const model = await openModel(options.folder, { precision: options.precision });
+  const vad = options.vadFolder === undefined ? undefined : await openModel(options.vadFolder);
   const { set, parts, release } = await openStreamSet(model, gatedRuntime(nodeRuntime(), options.gate), {
     ...options,
+    vad,
     now,
   });
   const costs = options.measures ? await measureStepCosts({ set, parts, release }, options.batches) : [];

@@ -4,6 +4,8 @@ import { Worker } from "node:worker_threads";
 import {
   type BatchReport,
   type BatchRules,
+  type Calibration,
+  type GraphLocation,
   type ModelPackage,
   type Precision,
   type SpeechEngine,
@@ -39,6 +41,10 @@ export interface OpenEngineOptions {
    */
   readonly snapshotSec?: number;
   readonly batches?: BatchRules;
+  /** The voice activity model of streams whose endpoint asks for `vad`: the bundled one unless told, none for `false`. */
+  readonly vad?: string | false;
+  /** Makes probabilities of confidences in place of the model's own calibration. */
+  readonly calibration?: Calibration;
   /** Told when a thread has died: its streams go on in others, so this is for the record only. */
   readonly onCrash?: (error: SpeechError) => void;
   /** Told of every batch of every thread. */
@@ -92,6 +98,7 @@ export async function openEngine(
   if (options.maxStreams !== undefined) checkCount("maxStreams", options.maxStreams);
   const opened = await openModel(model, { precision: options.precision });
   const folder = streamableFolder(opened);
+  const vad = options.vad === false ? undefined : await openModel(options.vad ?? BUNDLED_MODELS.vad);
   const engine = new ThreadedEngine(opened.spec, {
     numWorkers,
     maxStreams: options.maxStreams,
@@ -103,6 +110,8 @@ export async function openEngine(
     createWorker: options.createWorker ?? ((entry, workerOptions) => new Worker(entry, workerOptions)),
     start: {
       folder,
+      vadFolder: vad && folderOf(vad.graphs.encoder),
+      calibration: options.calibration ?? opened.calibration,
       precision: options.precision,
       maxStreams: options.maxStreams ?? placesPerThread(opened, numWorkers),
       numThreads: options.numThreads ?? 1,
@@ -132,8 +141,11 @@ function streamableFolder({ name, spec, graphs }: ModelPackage): string {
   if (!streaming || !("path" in streaming)) {
     return refuse("a streaming graph", "an export without one", "Export the model again.");
   }
-  return dirname(streaming.path);
+  return folderOf(streaming);
 }
+
+/** Models of `openModel` lie on a disk. */
+const folderOf = (graph: GraphLocation): string => dirname((graph as { readonly path: string }).path);
 
 function placesPerThread({ spec }: ModelPackage, numWorkers: number): number {
   const bytes = (totalmem() * CACHE_SHARE) / numWorkers;

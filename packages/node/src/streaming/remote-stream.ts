@@ -2,6 +2,7 @@ import { checkSamples, SpeechError, type SpeechStream, type StreamEvent, type St
 import { unpackError } from "./crossing-error.ts";
 import { type Deferred, deferred } from "./deferred.ts";
 import { Requests } from "./requests.ts";
+import type { SnapshotFile } from "./snapshot-files.ts";
 import { SoundLog } from "./sound-log.ts";
 import type { StreamCommand, StreamReport } from "./thread-messages.ts";
 
@@ -22,6 +23,8 @@ export interface RemoteHost {
   schedule(stream: RemoteStream): void;
   /** Forgets a stream that has ended. */
   remove(stream: RemoteStream): void;
+  /** Puts a snapshot on the disk. */
+  write(blob: Uint8Array): Promise<SnapshotFile>;
 }
 
 /** How a stream was opened. */
@@ -36,7 +39,10 @@ export interface RemoteStart {
 
 /** A place from which a stream can go on. */
 interface Snapshot {
+  /** Nothing for the beginning of a new stream. */
   readonly blob: Uint8Array | undefined;
+  /** Where the blob lies instead while the stream rests. */
+  readonly file?: SnapshotFile;
   /** Events before it, and samples. */
   readonly numEvents: number;
   readonly position: number;
@@ -74,6 +80,10 @@ export class RemoteStream implements EngineStream {
   #numCrashes = 0;
   #snapshotAt = 0;
   #lastAskedSec: number;
+  #isResting = false;
+  /** Counts the threads it was in; `#isPlaced` when the one it is in has been told of it. */
+  #numPlaces = 0;
+  #isPlaced = false;
   #state: "open" | "finishing" | "ended" = "open";
   #failure: Error | undefined;
 
@@ -152,14 +162,43 @@ export class RemoteStream implements EngineStream {
     throw this.#closed();
   }
 
-  /** Begins again from the last snapshot: what its new thread is told first. */
-  restart(): StreamCommand {
-    const { blob, numEvents, position } = this.#snapshot;
+  /**
+   * Begins again from the last snapshot.
+   * @param post sends what its new thread is told first
+   */
+  async restart(post: (command: StreamCommand) => void): Promise<void> {
+    const place = ++this.#numPlaces;
+    this.#isPlaced = false;
+    const { numEvents, position, file } = this.#snapshot;
+    const saved = file ? await file.read() : this.#snapshot.blob;
+    // Meanwhile it may have ended, or have gone to yet another thread.
+    if (place !== this.#numPlaces || this.#state === "ended") return;
     this.#sent = position;
     this.#taken = position;
     this.#requests.unsend();
+    this.#isPlaced = true;
+    post({ kind: "open", stream: this.id, options: this.#start.options, saved, numEvents });
     this.#host.schedule(this);
-    return { kind: "open", stream: this.id, options: this.#start.options, saved: blob, numEvents };
+  }
+
+  /** Has a stream that nothing is asked of take little memory: what it needs to survive goes to the disk. */
+  rest(): void {
+    if (this.#isResting || this.#state !== "open" || !this.#isPlaced) return;
+    this.#isResting = true;
+    if (this.#log.end === this.#snapshot.position) return void this.#putAway();
+    this.#snapshotAt = this.#log.end;
+    void this.#requests.ask("save", this.#log.end).then(() => this.#putAway());
+    this.#host.schedule(this);
+  }
+
+  async #putAway(): Promise<void> {
+    const snapshot = this.#snapshot;
+    if (!this.#isResting || !snapshot.blob) return;
+    // Where there is no room on the disk, it stays in memory.
+    const file = await this.#host.write(snapshot.blob).catch(() => undefined);
+    if (!file) return;
+    if (this.#snapshot === snapshot && this.#state !== "ended") this.#snapshot = { ...snapshot, blob: undefined, file };
+    else await file.remove();
   }
 
   /** Counts a thread that died; true when the stream may go on in another. */
@@ -174,7 +213,7 @@ export class RemoteStream implements EngineStream {
   /** Sends what may be sent: sound up to the window, requests behind the sound that they follow. */
   send(post: (command: StreamCommand, transfer?: ArrayBuffer) => void): void {
     const { rateHz } = this.#start;
-    while (this.#state !== "ended") {
+    while (this.#isPlaced && this.#state !== "ended") {
       const request = this.#requests.next;
       const end = Math.min(this.#log.end, request?.position ?? Number.POSITIVE_INFINITY);
       const to = Math.min(end, this.#sent + MESSAGE_SEC * rateHz, this.#taken + WINDOW_SEC * rateHz);
@@ -228,6 +267,7 @@ export class RemoteStream implements EngineStream {
   }
 
   #ask(): void {
+    this.#isResting = false;
     this.#lastAskedSec = this.#host.now();
     this.#host.schedule(this);
   }
@@ -255,6 +295,7 @@ export class RemoteStream implements EngineStream {
 
   #keep({ request, blob, numEvents }: Extract<StreamReport, { kind: "saved" }>): void {
     const position = this.#requests.saved(request, blob);
+    void this.#snapshot.file?.remove();
     this.#snapshot = { blob, numEvents, position };
     this.#log.dropBefore(position);
     this.#numCrashes = 0;
@@ -267,6 +308,7 @@ export class RemoteStream implements EngineStream {
     this.#requests.end(error);
     for (const { turn } of this.#waiting.splice(0)) error ? turn.reject(error) : turn.resolve();
     this.#opening.reject(error ?? this.#closed());
+    void this.#snapshot.file?.remove();
     if (error) this.#ending.reject(error);
     else this.#ending.resolve();
     this.#host.remove(this);

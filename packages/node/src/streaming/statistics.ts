@@ -12,7 +12,7 @@ export interface Percentiles {
 
 /** One latency mode of an engine. */
 export interface ModeStatistics {
-  readonly attContext: readonly [number, number];
+  readonly attContext: readonly number[];
   readonly numChunks: number;
   /** From the arrival of the sound that completed a chunk to its result, in its thread, of the last 4096 chunks. */
   readonly latencySec: Percentiles;
@@ -32,7 +32,7 @@ export interface BatchStatistics {
 }
 
 interface ModeRecord {
-  readonly attContext: readonly [number, number];
+  readonly attContext: readonly number[];
   numChunks: number;
   readonly latencies: Float64Array;
 }
@@ -75,7 +75,7 @@ export class BatchRecord {
     };
   }
 
-  #modeOf(attContext: readonly [number, number]): ModeRecord {
+  #modeOf(attContext: readonly number[]): ModeRecord {
     const key = attContext.join();
     const record = this.#modes.get(key) ?? { attContext, numChunks: 0, latencies: new Float64Array(WINDOW) };
     this.#modes.set(key, record);

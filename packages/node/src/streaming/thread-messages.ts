@@ -1,4 +1,12 @@
-import type { BatchReport, BatchRules, Precision, StepCost, StreamEvent, StreamOptions } from "@nemo-stt/core";
+import type {
+  BatchReport,
+  BatchRules,
+  Calibration,
+  Precision,
+  StepCost,
+  StreamEvent,
+  StreamOptions,
+} from "@nemo-stt/core";
 import type { CrossingError } from "./crossing-error.ts";
 import type { GateMemory } from "./run-gate.ts";
 
@@ -7,6 +15,9 @@ export interface ThreadStart {
   /** The exported model's folder. */
   readonly folder: string;
   readonly precision: Precision | undefined;
+  /** The exported voice activity model's folder. */
+  readonly vadFolder: string | undefined;
+  readonly calibration: Calibration | undefined;
   readonly maxStreams: number;
   readonly numThreads: number;
   readonly batches: BatchRules | undefined;

@@ -15,6 +15,7 @@ import { MAX_LOAD } from "./admission.ts";
 import { type CreateWorker, EngineThread, type ThreadHost, type ThreadOptions } from "./engine-thread.ts";
 import type { Engine, EngineClock } from "./open-engine.ts";
 import { type EngineStream, type RemoteHost, RemoteStream } from "./remote-stream.ts";
+import { type SnapshotFile, SnapshotFiles } from "./snapshot-files.ts";
 import { BatchRecord, type BatchStatistics } from "./statistics.ts";
 import type { ThreadReport } from "./thread-messages.ts";
 
@@ -30,7 +31,7 @@ export interface EngineStatistics extends BatchStatistics {
   readonly memory: {
     /** Caches of one stream in one latency mode. */
     readonly cacheBytesPerLane: number;
-    /** What all streams need to survive the end of their thread: snapshots, and the sound since then. */
+    /** What streams need to survive the end of their thread: snapshots (but for those of streams that rest, on the disk), and the sound since then. */
     readonly snapshotBytes: number;
     readonly replayBytes: number;
   };
@@ -51,6 +52,8 @@ export interface ThreadedEngineOptions {
 
 /** How often idle streams are looked for. */
 const SWEEP_SEC = 1;
+/** A stream of which nothing was asked for so long rests. */
+const RESTS_AFTER_SEC = 5;
 
 /** An engine in worker threads: places streams, moves them when a thread dies, and passes on what is said. */
 export class ThreadedEngine implements Engine, ThreadHost, RemoteHost {
@@ -62,6 +65,7 @@ export class ThreadedEngine implements Engine, ThreadHost, RemoteHost {
   readonly #threads: readonly EngineThread[];
   readonly #places = new Map<RemoteStream, EngineThread>();
   readonly #record = new BatchRecord();
+  readonly #files = new SnapshotFiles();
   readonly #stopSweeps: () => void;
   readonly #onExit = () => {
     for (const thread of this.#threads) thread.exit();
@@ -146,6 +150,10 @@ export class ThreadedEngine implements Engine, ThreadHost, RemoteHost {
     await this.#closing;
   }
 
+  write(blob: Uint8Array): Promise<SnapshotFile> {
+    return this.#files.write(blob);
+  }
+
   now(): number {
     return this.#options.clock.now();
   }
@@ -187,6 +195,7 @@ export class ThreadedEngine implements Engine, ThreadHost, RemoteHost {
     for (const stream of this.#places.keys()) stream.fail(ended());
     await Promise.all(this.#threads.map((thread) => thread.close()));
     process.off("exit", this.#onExit);
+    await this.#files.close();
   }
 
   #flush(): void {
@@ -244,6 +253,7 @@ export class ThreadedEngine implements Engine, ThreadHost, RemoteHost {
     const { idleTimeoutSec } = this.#options;
     for (const stream of this.#places.keys()) {
       const idleSec = stream.idleSec();
+      if (idleSec >= RESTS_AFTER_SEC) stream.rest();
       if (idleSec < idleTimeoutSec) continue;
       const text = `stream ${stream.id}: expected sound within ${idleTimeoutSec} s, got none. Open another stream.`;
       stream.fail(new SpeechError("TIMED_OUT", text));

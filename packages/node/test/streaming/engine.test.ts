@@ -9,7 +9,7 @@ import type { StreamEvent, StreamOptions } from "@nemo-stt/core";
 import fc from "fast-check";
 import { afterAll, describe, expect, test } from "vitest";
 import type { EngineStream } from "../../src/index.ts";
-import { openReference, openTestEngine, rounded, speech } from "./engine-fixture.ts";
+import { manualClock, openReference, openTestEngine, rounded, speech } from "./engine-fixture.ts";
 
 const waveforms = { garden: await speech("garden-slt", 0, 4.1), morning: await speech("morning-rms", 0.9, 5) };
 type Recording = keyof typeof waveforms;
@@ -121,6 +121,30 @@ describe("openEngine", () => {
     expect(cut?.reason).toBe("asked");
     expect(cut?.heardSec).toBeLessThan(cutAt * 0.1);
     expect(rounded(await run(true))).toEqual(rounded(events));
+  });
+
+  test("keeps little more than the caches of a stream that rests, which goes on all the same when its thread dies", async () => {
+    const clock = manualClock();
+    const resting = await openTestEngine({ numWorkers: 1, maxStreams: 2, clock });
+    const samples = waveforms.garden;
+    const events: StreamEvent[] = [];
+    const stream = await resting.open(OPTIONS[1], (event) => events.push(event));
+    await stream.feed(samples.slice(0, 30_000));
+    await stream.save();
+    await stream.feed(samples.slice(30_000, 40_000));
+    expect(resting.statistics().memory.snapshotBytes).toBeGreaterThan(100_000);
+    for (let turn = 0; turn < 500 && resting.statistics().memory.snapshotBytes > 0; turn++) {
+      clock.pass(6);
+      await new Promise((resolve) => setTimeout(resolve, 10));
+    }
+    expect(resting.statistics().memory).toMatchObject({ snapshotBytes: 0, replayBytes: 0 });
+    for (const last of [50_000, samples.length]) {
+      kill(resting.workers[resting.workers.length - 1]);
+      await stream.feed(samples.slice(last === 50_000 ? 40_000 : 50_000, last));
+    }
+    await stream.finish();
+    await resting.close();
+    expect(rounded(events)).toEqual(await expected({ recording: "garden", options: OPTIONS[1], packetSec: 1 }));
   });
 
   test("goes on in another process where a stream was saved in the middle of a word", async () => {

@@ -35,31 +35,37 @@ export async function serveAudio(socket: Socket, id: number, host: AudioHost): P
   try {
     // Leaving the loop destroys the socket.
     for await (const bytes of socket as AsyncIterable<Uint8Array>) {
-      for (const item of decoder.feed(bytes)) await reader.take(item);
-      timer.watch(decoder.numPendingBytes > 0);
+      const items = decoder.feed(bytes);
+      if (items.length > 0) timer.watch(false, true);
+      for (const item of items) await reader.take(item);
+      timer.watch(decoder.numPendingBytes > 0, items.length > 0);
       if (decoder.isEnded) break;
     }
     if (!decoder.isEnded) decoder.finish();
   } catch (error) {
     tellFailure(name, error, host);
   } finally {
-    timer.watch(false);
+    timer.watch(false, true);
     socket.destroy();
     host.table.detach(connection);
   }
 }
 
-/** A record that has begun must be whole in time. */
-function recordTimer(socket: Socket, name: string, { limits }: AudioHost): { watch(isPartial: boolean): void } {
+/** A record that has begun must be whole in time; while the engine is waited for nothing is read, and time stands. */
+function recordTimer(
+  socket: Socket,
+  name: string,
+  { limits }: AudioHost,
+): { watch(isPartial: boolean, isAnother: boolean): void } {
   let timer: ReturnType<typeof setTimeout> | undefined;
   const text = `${name}: expected the rest of a record within ${limits.recordMs} ms, got nothing. The peer is gone or stuck.`;
   return {
-    watch(isPartial) {
-      if (!isPartial) clearTimeout(timer);
-      if (isPartial === (timer !== undefined)) return;
-      timer = isPartial
-        ? setTimeout(() => socket.destroy(new SpeechError("TIMED_OUT", text)), limits.recordMs)
-        : undefined;
+    watch(isPartial, isAnother) {
+      if (isAnother || !isPartial) {
+        clearTimeout(timer);
+        timer = undefined;
+      }
+      if (isPartial) timer ??= setTimeout(() => socket.destroy(new SpeechError("TIMED_OUT", text)), limits.recordMs);
     },
   };
 }

@@ -197,6 +197,7 @@ export class Journal {
   #sweepLog(log: SessionLog, passed: number): number {
     // Of a live session the latest records stay; of an ended one nothing but what time and readers say.
     const numOpen = log.isEnded ? log.nodes.length : Math.max(0, log.nodes.length - this.#retention.keepRecords);
+    if (numOpen === 0) return 0;
     const kept: Node[] = [];
     let numLost = 0;
     log.nodes.forEach((node, i) => {

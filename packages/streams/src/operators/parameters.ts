@@ -89,3 +89,13 @@ function checkValue(where: string, spec: ParameterSpec, value: unknown): void {
     throw new RangeError(`${where}: expected a value in [${spec.min}, ${spec.max}], got ${value}.`);
   }
 }
+
+/** An operator's parameters as a Markdown table, for documents. */
+export function parameterTable({ parameters }: OperatorSpec): string {
+  const rows = Object.entries(parameters).map(([name, spec]) => {
+    const choices = spec.choices ? ` (${spec.choices.join(", ")})` : "";
+    const usual = spec.isRequired ? "required" : spec.default === undefined ? "" : `\`${spec.default}\``;
+    return `| \`${name}\` | ${spec.type}${choices} | ${usual} | ${spec.effect} | ${spec.text} |`;
+  });
+  return ["| parameter | type | default | effect | what |", "|---|---|---|---|---|", ...rows].join("\n");
+}

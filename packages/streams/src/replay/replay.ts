@@ -4,7 +4,7 @@ import type { Peer, Retry } from "../client/connect.ts";
 import { TcpSink } from "../client/tcp-sink.ts";
 import { TcpSource } from "../client/tcp-source.ts";
 import { FINAL_MARK, type Item, tupleItem } from "../items.ts";
-import { STT_DOWN, STT_UP, type SttDown } from "../spl/schemas.ts";
+import { STT_DOWN, STT_UP, type SttDown, type SttUp } from "../spl/schemas.ts";
 import type { PlayableCall, PlayableParty } from "./recordings.ts";
 
 /** How calls are played. */
@@ -47,6 +47,8 @@ interface Session extends PlayableParty {
 }
 
 const DEFAULT_BLOCK_MS = 100;
+/** Two and a half seconds of two parties. */
+const KEPT_CHUNKS = 50;
 
 /**
  * Plays calls to a gateway as an SPL application would send them: a TCPSink for each call, one TCPSource for all texts.
@@ -117,7 +119,9 @@ interface Due {
 
 /** Plays the parties of one call through one connection, in the order of their clock. Gives the sound in seconds. */
 async function playCall(parties: readonly Session[], options: ReplayOptions): Promise<number> {
-  const sink = new TcpSink(STT_UP, options.audio, options.retry);
+  // What a gateway that is started again may have missed is sent again.
+  let kept: Item<SttUp>[] = [];
+  const sink = new TcpSink(STT_UP, options.audio, options.retry, () => kept);
   const startedMs = performance.now();
   const seqs = new Map<string, bigint>();
   const sources = parties.map((session) => blocksOf(session, options.blockMs ?? DEFAULT_BLOCK_MS));
@@ -129,7 +133,9 @@ async function playCall(parties: readonly Session[], options: ReplayOptions): Pr
       const { sessionId } = session;
       const seq = seqs.get(sessionId) ?? 0n;
       seqs.set(sessionId, seq + 1n);
-      await sink.submit(tupleItem({ sessionId, seq, audioTimestamp: BigInt(Math.round(atMs)), audioChunk: bytes }));
+      const item = tupleItem({ sessionId, seq, audioTimestamp: BigInt(Math.round(atMs)), audioChunk: bytes });
+      await sink.submit(item);
+      kept = [...kept.slice(1 - KEPT_CHUNKS), item];
       audioSec += seconds;
     }
     await sink.submit(FINAL_MARK);

@@ -15,9 +15,11 @@ import {
   createOnnxSTT,
   createStereoFileAudioSource,
   createVad,
+  FILE_AUDIO_SOURCE,
   FINAL_MARK,
   type Item,
   OPERATORS,
+  parameterTable,
   StatisticsMeter,
   tupleItem,
   WINDOW_MARK,
@@ -357,6 +359,13 @@ describe("VAD", () => {
 
 const contract = fileURLToPath(new URL("../../../../../shared/reference/streams.md", import.meta.url));
 describe("parameter tables", () => {
+  it("can be written for documents", () => {
+    expect(parameterTable(FILE_AUDIO_SOURCE).split("\n").slice(2, 4)).toEqual([
+      "| `filename` | rstring | required | used | WAV, FLAC, MP3, OGG and others by content; otherwise samples without a header. |",
+      "| `blockSize` | int32 | `3200` | used | Bytes of a tuple. |",
+    ]);
+  });
+
   it.skipIf(!existsSync(contract))("are those of the contract (needs ../shared)", () => {
     const text = readFileSync(contract, "utf8");
     for (const { name, parameters } of OPERATORS) {
