@@ -1,5 +1,5 @@
 import type { Socket } from "node:net";
-import type { SpeechEngine } from "@nemo-stt/core";
+import type { EndpointRules, SpeechEngine } from "@nemo-stt/core";
 import { type Clock, SYSTEM_CLOCK } from "../clock.ts";
 import type { SoundFormat } from "../voice/encodings.ts";
 import { patientEngine } from "./admission.ts";
@@ -38,6 +38,8 @@ export interface GatewayOptions {
   /** Of sessions whose id and header do not tell: 16-bit PCM at 16 kHz, mono, unless told. */
   readonly format?: Partial<SoundFormat>;
   readonly attContext?: readonly number[];
+  /** When utterances end. */
+  readonly endpoint?: EndpointRules;
   readonly endReaders?: EndReaders;
   readonly limits?: Partial<GatewayLimits>;
   readonly retention?: Partial<Retention>;
@@ -124,6 +126,7 @@ class RunningGateway implements Gateway {
     this.table = new SessionTable(this.#sessionHost(), {
       format: { encoding: "s16le", sampleRateHz: 16_000, numChannels: 1, ...options.format },
       attContext: options.attContext,
+      endpoint: options.endpoint,
       onSessionStarted: (log) => this.#onSessionStarted(log),
       onCallEnded: (call, reason) => this.#describe(call, reason),
     });

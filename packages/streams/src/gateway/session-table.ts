@@ -1,4 +1,4 @@
-import { isSpeechError, SpeechError } from "@nemo-stt/core";
+import { type EndpointRules, isSpeechError, SpeechError } from "@nemo-stt/core";
 import type { SttUp } from "../spl/schemas.ts";
 import { ENCODINGS, type SoundFormat } from "../voice/encodings.ts";
 import { Call } from "./call.ts";
@@ -22,6 +22,7 @@ export interface TableOptions {
   /** Of sessions whose id does not tell. */
   readonly format: SoundFormat;
   readonly attContext: readonly number[] | undefined;
+  readonly endpoint: EndpointRules | undefined;
   readonly onCallEnded: (call: Call, reason: EndReason) => void;
   readonly onSessionStarted: (log: SessionLog) => void;
 }
@@ -123,12 +124,17 @@ export class SessionTable {
   }
 
   #create(name: SessionName, log: SessionLog, nextSeq: bigint): Session {
+    const { endpoint } = this.#options;
+    const attContext = name.attContext ?? this.#options.attContext;
     const session = new Session(this.#host, {
       name,
       log,
       call: this.#callOf(name),
       format: this.#formatOf(name),
-      attContext: name.attContext ?? this.#options.attContext,
+      stream: {
+        ...(attContext && { attContext }),
+        ...(endpoint && { endpoint }),
+      },
       nextSeq,
       onEnded: (ended) => this.#forget(ended),
     });

@@ -1,4 +1,4 @@
-import { isSpeechError, type SpeechEngine } from "@nemo-stt/core";
+import { isSpeechError, type SpeechEngine, type StreamOptions } from "@nemo-stt/core";
 import type { Clock } from "../clock.ts";
 import type { SttUp } from "../spl/schemas.ts";
 import type { SoundFormat } from "../voice/encodings.ts";
@@ -39,7 +39,7 @@ export interface SessionSetup {
   readonly log: SessionLog;
   readonly call: Call;
   readonly format: SoundFormat;
-  readonly attContext: readonly number[] | undefined;
+  readonly stream: StreamOptions;
   /** The chunk that comes next; more than 0 where an earlier session of this id is gone on with. */
   readonly nextSeq: bigint;
   /** Called once, after the end record. */
@@ -112,11 +112,11 @@ export class Session {
   }
 
   #voiceOptions(): VoiceOptions {
-    const { name, format, attContext } = this.#setup;
+    const { name, format, stream } = this.#setup;
     return {
       engine: this.#host.engine,
       format,
-      stream: attContext ? { attContext } : {},
+      stream,
       clock: this.#host.clock,
       name: `session ${name.id.slice(0, 80)}`,
       onText: (text) => this.#onText(text),
