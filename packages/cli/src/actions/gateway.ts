@@ -28,6 +28,7 @@ export async function runGateway(flags: GatewayFlags, console: Console): Promise
       tls,
       format: { encoding: ENCODINGS[flags.encoding], sampleRateHz: flags.sampleRate },
       attContext: flags.attContext,
+      model: engine.model,
       endReaders: flags.endReaders,
       recordFolder: flags.record,
       stateFile: flags.state,

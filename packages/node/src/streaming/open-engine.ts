@@ -64,6 +64,8 @@ export interface EngineClock {
 
 /** An engine whose streams share the machine's cores. */
 export interface Engine extends SpeechEngine {
+  /** What it recognises with. */
+  readonly model: { readonly name: string; readonly blankId: number };
   open(options: StreamOptions, onEvent: (event: StreamEvent) => void, saved?: Uint8Array): Promise<EngineStream>;
   statistics(): EngineStatistics;
 }
@@ -100,6 +102,7 @@ export async function openEngine(
   const folder = streamableFolder(opened);
   const vad = options.vad === false ? undefined : await openModel(options.vad ?? BUNDLED_MODELS.vad);
   const engine = new ThreadedEngine(opened.spec, {
+    modelName: opened.name,
     numWorkers,
     maxStreams: options.maxStreams,
     idleTimeoutSec: options.idleTimeoutSec ?? Number.POSITIVE_INFINITY,

@@ -39,6 +39,7 @@ export interface EngineStatistics extends BatchStatistics {
 
 /** An engine's choices, all of them made. */
 export interface ThreadedEngineOptions {
+  readonly modelName: string;
   readonly numWorkers: number;
   readonly maxStreams: number | undefined;
   readonly idleTimeoutSec: number;
@@ -59,6 +60,7 @@ const RESTS_AFTER_SEC = 5;
 export class ThreadedEngine implements Engine, ThreadHost, RemoteHost {
   readonly sampleRateHz: number;
   readonly modes: Engine["modes"];
+  readonly model: Engine["model"];
   readonly createWorker: CreateWorker;
   readonly #spec: ModelSpec;
   readonly #options: ThreadedEngineOptions;
@@ -81,6 +83,10 @@ export class ThreadedEngine implements Engine, ThreadHost, RemoteHost {
     this.#spec = spec;
     this.#options = options;
     this.sampleRateHz = spec.sampleRateHz;
+    // NeMo puts the blank behind the vocabulary.
+    const { transducer, ctc } = spec.heads;
+    const blankId = transducer?.vocabularySize ?? (ctc?.numClasses ?? 1) - 1;
+    this.model = { name: options.modelName, blankId };
     this.modes = streamModes(spec).map(({ attContext, chunkSec }) => ({ attContext, chunkSec }));
     this.createWorker = options.createWorker;
     this.#threads = Array.from({ length: options.numWorkers }, () => new EngineThread(options.start, this));
