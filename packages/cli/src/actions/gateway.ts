@@ -31,6 +31,7 @@ export async function runGateway(flags: GatewayFlags, console: Console): Promise
       format: { encoding: ENCODINGS[flags.encoding], sampleRateHz: flags.sampleRate },
       attContext: flags.attContext,
       endpoint: endpointOf(flags),
+      model: engine.model,
       endReaders: flags.endReaders,
       recordFolder: flags.record,
       stateFile: flags.state,

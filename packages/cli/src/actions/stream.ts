@@ -23,7 +23,7 @@ export async function stream(sound: string | undefined, flags: StreamFlags, cons
     const isPaced = flags.realtime === true && !source.isLive;
     meter = createMeter(source.audio.sampleRateHz, isPaced || source.isLive);
     try {
-      if (flags.json) console.out(JSON.stringify(startEvent(engine.name, source, options)));
+      if (flags.json) console.out(JSON.stringify(startEvent(engine.model.name, source, options)));
       await run({
         engine,
         source,

@@ -65,8 +65,8 @@ export interface EngineClock {
 
 /** An engine whose streams share the machine's cores. */
 export interface Engine extends SpeechEngine {
-  /** The model's. */
-  readonly name: string;
+  /** What it recognises with. */
+  readonly model: { readonly name: string; readonly blankId: number };
   open(options: StreamOptions, onEvent: (event: StreamEvent) => void, saved?: Uint8Array): Promise<EngineStream>;
   statistics(): EngineStatistics;
 }

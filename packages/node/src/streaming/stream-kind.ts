@@ -17,6 +17,8 @@ import type { LaneMode } from "./admission.ts";
 /** What an engine has to know of its model's streams: with caches, or in overlapping windows. */
 export interface StreamKind {
   readonly name: string;
+  /** NeMo puts the blank behind the vocabulary. */
+  readonly blankId: number;
   readonly sampleRateHz: number;
   readonly modes: readonly LatencyMode[];
   /** Memory of one stream in one mode: caches, or the sound of a window. */
@@ -29,7 +31,9 @@ export interface StreamKind {
 
 /** The streams of a model. */
 export function streamKind(name: string, spec: ModelSpec, inWindows: boolean, buffered?: BufferedOptions): StreamKind {
-  const shared = { name, sampleRateHz: spec.sampleRateHz, modes: speechModes(spec, inWindows, buffered) };
+  const { transducer, ctc } = spec.heads;
+  const blankId = transducer?.vocabularySize ?? (ctc?.numClasses ?? 1) - 1;
+  const shared = { name, blankId, sampleRateHz: spec.sampleRateHz, modes: speechModes(spec, inWindows, buffered) };
   if (!inWindows) {
     return {
       ...shared,

@@ -54,8 +54,8 @@ const RESTS_AFTER_SEC = 5;
 export class ThreadedEngine implements Engine, ThreadHost, RemoteHost {
   readonly sampleRateHz: number;
   readonly modes: Engine["modes"];
+  readonly model: Engine["model"];
   readonly createWorker: CreateWorker;
-  readonly name: string;
   readonly #kind: StreamKind;
   readonly #options: ThreadedEngineOptions;
   readonly #threads: readonly EngineThread[];
@@ -76,7 +76,7 @@ export class ThreadedEngine implements Engine, ThreadHost, RemoteHost {
   constructor(kind: StreamKind, options: ThreadedEngineOptions) {
     this.#kind = kind;
     this.#options = options;
-    this.name = kind.name;
+    this.model = { name: kind.name, blankId: kind.blankId };
     this.sampleRateHz = kind.sampleRateHz;
     this.modes = kind.modes;
     this.createWorker = options.createWorker;

@@ -96,7 +96,7 @@ describe("an engine in threads", () => {
 
   test("tells of windows, measures what they cost, and refuses what they cannot do", async () => {
     const engine = await openTestEngine({ numWorkers: 1, method: "buffered", buffered });
-    expect(engine.name).toBe("nemo-stt-en-tiny.nemo");
+    expect(engine.model.name).toBe("nemo-stt-en-tiny.nemo");
     expect(engine.modes[1]).toMatchObject({ attContext: [70, 6], chunkSec: 1.12, method: "windows" });
     await play(engine, { attContext: [70, 0] }, garden);
     const { threads, memory, soundSec } = engine.statistics();
