@@ -1,6 +1,6 @@
 // A call's text must not depend on how its sound comes: in blocks of 1 byte, odd sizes or 10 s, through the operators, through
 // the gateway, or from `transcribe --channels split`.
-//   npm run build && node tools/verify-call.mjs [CALL.wav] [--att-context L,R]
+//   npm run build && node tools/verify-call.mjs [CALL.wav] [--att-context L,R] [--sizes 1,7,1999,160000]
 import { execFileSync } from "node:child_process";
 import { existsSync } from "node:fs";
 import { join } from "node:path";
@@ -19,12 +19,12 @@ import {
 const root = join(import.meta.dirname, "..");
 const shared = join(root, "../shared/audio/call/two-party-ulaw-8k.wav");
 const { values: flags, positionals } = parseArgs({
-  options: { "att-context": { type: "string" } },
+  options: { "att-context": { type: "string" }, sizes: { type: "string", default: "1,7,1999,160000" } },
   allowPositionals: true,
 });
 const path = positionals[0] ?? (existsSync(shared) ? shared : join(root, "examples/audio/call-ulaw-8k.wav"));
 const attContext = flags["att-context"]?.split(",").map(Number);
-const SIZES = [1, 7, 1999, 160_000];
+const SIZES = flags.sizes.split(",").map(Number);
 
 function fromCommand() {
   const cli = join(root, "packages/cli/bin/nemo-stt.mjs");
