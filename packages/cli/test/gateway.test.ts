@@ -54,6 +54,22 @@ describe("gateway and replay", () => {
     expect(gateway.err()).toBe("draining: 0 sessions are live\n");
   });
 
+  it.skipIf(!isBuilt)("carry a call in windows, its utterances told by voice activity", async () => {
+    const flags = ["--left", "4", "--chunk", "1", "--right", "1", "--endpoint", "vad", "--min-silence", "0.3"];
+    const gateway = await startGateway(...flags);
+    const live = await run("replay", call, ...gateway.ports, "--full-speed", "--json");
+    const expected = jsonLines((await run("stream", call, "--channels", "split", "--json", ...flags)).out);
+    const texts = (events: { text: string }[]) => events.map(({ text }) => text);
+    for (const channel of [1, 2]) {
+      const streamed = expected.filter((event) => event.type === "final" && event.channel === channel);
+      const replayed = jsonLines(live.out).filter((event) => event.channelNumber === channel - 1);
+      expect(texts(streamed).length).toBeGreaterThan(2);
+      expect(texts(replayed)).toEqual(texts(streamed));
+    }
+    gateway.child.kill("SIGTERM");
+    expect(await gateway.ended).toBe(0);
+  });
+
   it("tell what is wrong with what they are given", async () => {
     const nowhere = await run("calls", "--http-port", "5999");
     expect([nowhere.status, nowhere.err]).toEqual([

@@ -5,6 +5,7 @@ import { encodeSamples } from "@nemo-stt/core";
 import { BUNDLED_MODELS, openAudio } from "@nemo-stt/node";
 import { beforeAll, describe, expect, test } from "vitest";
 import { latencyNote, nearestMode } from "../src/actions/latency.ts";
+import { endpointOf, engineOptionsOf } from "../src/stream-options.ts";
 import {
   call,
   garden,
@@ -101,6 +102,49 @@ describe("stream", () => {
     });
   });
 
+  test("in windows that are told, with the same words whatever ends utterances", async () => {
+    const windows = ["--att-context", "70,0", "--left", "4", "--chunk", "0.4", "--right", "0.8"];
+    const vad = ["--endpoint", "vad", "--vad", BUNDLED_MODELS.vad, "--min-silence", "0.2"];
+    const { out } = await run("stream", garden, ...windows, "--json", ...vad, "--onset", "0.6", "--offset", "0.4");
+    const events = jsonLines(out);
+    expect(events[0]).toMatchObject({ attContext: [70, 0], chunkSec: 0.4, method: "windows" });
+    const finals = events.filter(({ type }) => type === "final");
+    expect(finals.filter(({ reason }) => reason === "silence").length).toBeGreaterThan(0);
+    const plain = await run("stream", garden, ...windows, "--endpoint", "none");
+    expect(finals.map((final) => final.text).join(" ")).toBe(plain.out.trim());
+    expect(plain.err).toMatch(/^\[70,0\] 400 ms and 800 ms behind, 8\.5 s/);
+  });
+
+  test("flags of endpoints and windows reach the engine, and nothing that was not told", async () => {
+    expect(endpointOf({ endpoint: "decoder" })).toEqual({ silence: "decoder" });
+    const told = { endpoint: "vad", minSilence: 1, maxUtterance: 2, minSpeech: 0, onset: 0.4, offset: 0 } as const;
+    expect(endpointOf(told)).toEqual({
+      silence: "vad",
+      minSilenceSec: 1,
+      maxUtteranceSec: 2,
+      minSpeechSec: 0,
+      onset: 0.4,
+      offset: 0,
+    });
+    expect(await engineOptionsOf({ endpoint: "none" })).toEqual({});
+    expect(await engineOptionsOf({ endpoint: "none", left: 0, right: 3, vad: "own.nemo" })).toEqual({
+      vad: "own.nemo",
+      method: "buffered",
+      buffered: { leftSec: 0, rightSec: 3 },
+    });
+  });
+
+  test("--calibration takes the place of the model's own", async () => {
+    const file = join(scratch, "half.json");
+    const own = JSON.parse(readFileSync(BUNDLED_MODELS.speech.replace(/nemo$/, "calibration.json"), "utf8"));
+    const flat = JSON.stringify(own, (key, value) => (key === "a" || key === "b" || key === "c" ? 0 : value));
+    writeFileSync(file, flat);
+    const { out, err } = await run("stream", garden, "--json", "--calibration", file);
+    expect(err).toBe("");
+    const finals = jsonLines(out).filter(({ type }) => type === "final");
+    expect(new Set(finals.map(({ confidence }) => confidence))).toEqual(new Set([0.5]));
+  });
+
   test("--realtime takes as long as the sound, and tells the latency", async () => {
     const short = join(scratch, "short.raw");
     writeFileSync(short, readFileSync(garden).subarray(44, 44 + 32_000));
@@ -118,6 +162,8 @@ describe("stream", () => {
       [[garden, "--latency", "80ms", "--att-context", "70,1"], 64, /cannot be used with option/],
       [[garden, "--att-context", "70,5"], 69, /attention context \[70,5\]: expected one of \[70,13\]/],
       [[garden, "--endpoint", "maybe"], 64, /Allowed choices are decoder, vad, energy, none/],
+      [[garden, "--onset", "2"], 64, /Expected a number in \[0, 1\), got 2\./],
+      [[garden, "--calibration", "none.json"], 66, /none\.json: expected a calibration that can be read/],
       [["missing.wav"], 66, /missing\.wav: expected a readable file/],
       [[garden, "-m", BUNDLED_MODELS.vad], 69, /expected a model that writes text, .*\(MODEL_UNSUPPORTED\)/],
     ];

@@ -64,7 +64,7 @@ export {
   streamRecordings,
 } from "./streaming/streamed-stages.ts";
 export * from "./streaming/transcription.ts";
-export { hasStreams, verifyStreams } from "./streaming/verify-streams.ts";
+export { referenceContexts, verifyStreams } from "./streaming/verify-streams.ts";
 export * from "./streaming/voice/open.ts";
 export type { SavedVoice, VoiceSource, VoiceStream } from "./streaming/voice/voice.ts";
 export * from "./tensor.ts";

@@ -19,7 +19,7 @@ import {
   SYSTEM_CLOCK,
   transcribeCall,
 } from "../src/index.ts";
-import { app, start } from "./gateway/harness.ts";
+import { app, sessionApp, start } from "./gateway/harness.ts";
 import { audioItems, collect, streamOf, tuples } from "./operators/collect.ts";
 
 // The bundled model on real recordings: whichever way the sound comes, the text is that of the recording as a whole.
@@ -152,17 +152,17 @@ describe("a gateway that is started again in mid-audio", () => {
     const stateFile = join(folder, "state.json");
     let started = await start({ engine, stateFile });
     const ports = { audioPort: started.audio.port, textPorts: [{ port: started.text.port }] };
-    const one = app(started, "c1", 10, 50);
+    const one = sessionApp(started, "c1", "", 10);
     const file = readFileSync(example("morning-rms.wav"));
     for (let at = 0, n = 0; at < file.length; at += 3200, n++) {
       if (n === 30) {
         await started.gateway.drain();
         started = await start({ engine, stateFile, ...ports });
       }
-      await one.composite.submit(file.subarray(at, at + 3200), at / 32);
+      await one.session.submit(file.subarray(at, at + 3200), at / 32);
     }
-    await one.composite.submitFinal();
-    await one.composite.done;
+    await one.session.submitFinal();
+    await one.session.done;
     expect(one.finals().join(" ").trim()).toBe(morning);
     rmSync(folder, { recursive: true });
   });

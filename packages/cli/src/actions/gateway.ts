@@ -6,6 +6,7 @@ import type { Console } from "../console.ts";
 import { UsageError } from "../failures.ts";
 import { printable } from "../messages.ts";
 import { precisionOf } from "../options.ts";
+import { endpointOf, engineOptionsOf } from "../stream-options.ts";
 import { notFound } from "./recordings.ts";
 
 /** Runs the gateway until it is told to stop. */
@@ -17,6 +18,7 @@ export async function runGateway(flags: GatewayFlags, console: Console): Promise
     numWorkers: flags.workers,
     numThreads: flags.threads,
     maxStreams: flags.maxSessions,
+    ...(await engineOptionsOf(flags)),
     onCrash: (error) => log.error(`engine: ${error.message}`),
   });
   try {
@@ -28,6 +30,8 @@ export async function runGateway(flags: GatewayFlags, console: Console): Promise
       tls,
       format: { encoding: ENCODINGS[flags.encoding], sampleRateHz: flags.sampleRate },
       attContext: flags.attContext,
+      endpoint: endpointOf(flags),
+      model: engine.model,
       endReaders: flags.endReaders,
       recordFolder: flags.record,
       stateFile: flags.state,

@@ -34,8 +34,11 @@ export function latencyNote(modes: readonly Mode[], chosen: Mode, sec: number): 
   return `--latency ${msText(sec)}: no mode has it; the nearest is ${modeText(chosen)}. The model has ${all}.`;
 }
 
-/** `[70,13] 1120 ms`. */
-export const modeText = ({ attContext, chunkSec }: Mode): string => `[${attContext.join(",")}] ${msText(chunkSec)}`;
+/** `[70,13] 1120 ms`; of windows with what they hear behind their chunk. */
+export function modeText({ attContext, chunkSec, latencySec = chunkSec }: Mode): string {
+  const behind = latencySec > chunkSec ? ` and ${msText(latencySec - chunkSec)} behind` : "";
+  return `[${attContext.join(",")}] ${msText(chunkSec)}${behind}`;
+}
 
 /** Seconds as milliseconds, without those that nobody set. */
 export const msText = (sec: number): string => `${Number((sec * 1000).toFixed(3))} ms`;

@@ -1,45 +1,36 @@
-import { type BatchReport, openSpeechEngine, type Precision, type SpeechEngine, SpeechError } from "@nemo-stt/core";
-import { BUNDLED_MODELS, nodeRuntime, openAnyModel, openEngine, openModel } from "@nemo-stt/node";
-import { now } from "./clock.ts";
+import { availableParallelism } from "node:os";
+import type { BatchReport } from "@nemo-stt/core";
+import { type Engine, openEngine } from "@nemo-stt/node";
+import type { StreamFlags } from "../commands/stream.ts";
+import type { Console } from "../console.ts";
+import { precisionOf } from "../options.ts";
+import { engineOptionsOf } from "../stream-options.ts";
 
-/** How the engine of a command is opened. */
-export interface StreamEngineOptions {
-  readonly model?: string;
-  readonly precision: Precision;
-  readonly numThreads: number;
-  readonly numWorkers: number;
-  readonly maxStreams: number;
-  readonly onBatch: (report: BatchReport) => void;
-  /** Told while a checkpoint is exported for the first time. */
-  readonly onExport?: (progress: { writtenBytes: number; totalBytes: number }) => void;
-}
-
-/** An engine, and what to call its model. */
-export interface StreamEngine {
-  readonly name: string;
-  readonly engine: SpeechEngine;
-}
+/** A recording has no more. */
+const MAX_CHANNELS = 32;
 
 /**
- * The one place where commands open an engine for streams: in threads of its own, so that keys, signals and the clock of
- * the calling thread never wait for a matrix.
- * @throws SpeechError `MODEL_UNSUPPORTED` for a model that cannot be streamed
+ * The engine of `stream`: in threads of its own, so that keys, signals and the clock of the calling thread never wait for a
+ * matrix.
+ * @throws SpeechError `MODEL_UNSUPPORTED` for classifiers
  */
-export async function openStreamEngine(options: StreamEngineOptions): Promise<StreamEngine> {
-  const { model: named = BUNDLED_MODELS.speech, precision, onExport, ...engineOptions } = options;
-  const { numThreads, maxStreams, onBatch } = options;
-  const model = await openAnyModel(named, { precision, numThreads, onExport });
-  if (!model.tokenizer) {
-    throw new SpeechError(
-      "MODEL_UNSUPPORTED",
-      `${model.name}: expected a model that writes text, got ${model.spec.className}, a classifier. Use it with \`vad\`.`,
-    );
-  }
-  if ("graphs" in model && model.graphs.streaming) {
-    return { name: model.name, engine: await openEngine(named, { precision, ...engineOptions }) };
-  }
-  // Without caches a stream goes in overlapping windows, on this thread.
-  const vad = await openModel(BUNDLED_MODELS.vad);
-  const engine = await openSpeechEngine(model, nodeRuntime(), { now, numThreads, maxStreams, onBatch, vad });
-  return { name: model.name, engine };
+export async function openStreamEngine(
+  flags: StreamFlags,
+  console: Console,
+  onBatch: (report: BatchReport) => void,
+): Promise<Engine> {
+  let bar: ReturnType<Console["progress"]> | undefined;
+  return openEngine(flags.model, {
+    precision: precisionOf(flags.quantize),
+    numThreads: flags.threads,
+    // A thread carries many streams, but two parties of a call need not wait for each other.
+    numWorkers: flags.channels === "split" ? Math.min(2, availableParallelism()) : 1,
+    maxStreams: MAX_CHANNELS,
+    ...(await engineOptionsOf(flags)),
+    onBatch,
+    onExport: ({ writtenBytes, totalBytes }) => {
+      bar ??= console.progress("prepare model", totalBytes);
+      bar.update(writtenBytes);
+    },
+  }).finally(() => bar?.stop());
 }

@@ -1,9 +1,8 @@
-import { availableParallelism } from "node:os";
 import type { SpeechEngine, SpeechStream, StreamOptions } from "@nemo-stt/core";
 import type { StreamFlags } from "../commands/stream.ts";
 import type { Console } from "../console.ts";
 import { printable } from "../messages.ts";
-import { precisionOf } from "../options.ts";
+import { endpointOf } from "../stream-options.ts";
 import { type Interrupt, listenForInterrupt } from "./interrupt.ts";
 import { latencyNote, type Mode, modeText, nearestMode } from "./latency.ts";
 import { openSound, type SoundSource } from "./sound-source.ts";
@@ -13,21 +12,8 @@ import { createView, jsonView, type StreamView } from "./stream-view.ts";
 
 /** Streams one source of sound and shows what is found as it is found. */
 export async function stream(sound: string | undefined, flags: StreamFlags, console: Console): Promise<void> {
-  let bar: ReturnType<Console["progress"]> | undefined;
   let meter: StreamMeter | undefined;
-  const { name, engine } = await openStreamEngine({
-    model: flags.model,
-    precision: precisionOf(flags.quantize),
-    numThreads: flags.threads,
-    // A thread carries many streams, but two parties of a call need not wait for each other.
-    numWorkers: flags.channels === "split" ? Math.min(2, availableParallelism()) : 1,
-    maxStreams: MAX_CHANNELS,
-    onBatch: (report) => meter?.batch(report),
-    onExport: ({ writtenBytes, totalBytes }) => {
-      bar ??= console.progress("prepare model", totalBytes);
-      bar.update(writtenBytes);
-    },
-  }).finally(() => bar?.stop());
+  const engine = await openStreamEngine(flags, console, (report) => meter?.batch(report));
   const interrupt = listenForInterrupt();
   const view = flags.json ? jsonView(console) : createView(console);
   try {
@@ -37,7 +23,7 @@ export async function stream(sound: string | undefined, flags: StreamFlags, cons
     const isPaced = flags.realtime === true && !source.isLive;
     meter = createMeter(source.audio.sampleRateHz, isPaced || source.isLive);
     try {
-      if (flags.json) console.out(JSON.stringify(startEvent(name, source, options)));
+      if (flags.json) console.out(JSON.stringify(startEvent(engine.model.name, source, options)));
       await run({
         engine,
         source,
@@ -59,29 +45,22 @@ export async function stream(sound: string | undefined, flags: StreamFlags, cons
   }
 }
 
-/** A recording has no more. */
-const MAX_CHANNELS = 32;
-
 /** Options of a stream, and the mode that its finals come from. */
 type ChosenOptions = StreamOptions & { readonly mode: Mode };
 
 function streamOptions({ modes }: SpeechEngine, flags: StreamFlags, console: Console): ChosenOptions {
-  const { latency, fastAttContext, head, endpoint: silence, minSilence, maxUtterance } = flags;
+  const { latency, fastAttContext, head } = flags;
   const named = latency === undefined ? undefined : nearestMode(modes, latency);
   const note = named && latencyNote(modes, named, latency as number);
   if (note) console.err(note);
   const attContext = named?.attContext ?? flags.attContext ?? modes[0].attContext;
-  const endpoint = {
-    silence,
-    ...(minSilence === undefined ? {} : { minSilenceSec: minSilence }),
-    ...(maxUtterance === undefined ? {} : { maxUtteranceSec: maxUtterance }),
-  };
-  return { attContext, fastAttContext, head, endpoint, mode: { attContext, chunkSec: chunkSecOf(modes, attContext) } };
+  const endpoint = endpointOf(flags);
+  return { attContext, fastAttContext, head, endpoint, mode: { ...modeOf(modes, attContext), attContext } };
 }
 
-/** The chunk of a context, which may have less to the left than those that are listed. */
-function chunkSecOf(modes: readonly Mode[], [, right]: readonly number[]): number {
-  return modes.find(({ attContext }) => attContext[1] === right)?.chunkSec ?? 0;
+/** The mode of a context, which may have less to the left than those that are listed; where there is none, `open` says so. */
+function modeOf(modes: readonly Mode[], [, right]: readonly number[]): Omit<Mode, "attContext"> {
+  return modes.find(({ attContext }) => attContext[1] === right) ?? { chunkSec: 0 };
 }
 
 function startEvent(model: string, { name, audio, numStreams }: SoundSource, { mode, fastAttContext }: ChosenOptions) {

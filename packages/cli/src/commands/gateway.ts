@@ -9,6 +9,7 @@ import {
   quantizeOption,
   wholeNumber,
 } from "../options.ts";
+import { type LiveFlags, liveOptions } from "../stream-options.ts";
 
 /** A text port and the sessions that it shows. */
 export interface TextPortFlag {
@@ -17,7 +18,7 @@ export interface TextPortFlag {
 }
 
 /** The options of `nemo-stt gateway`. */
-export interface GatewayFlags extends DecodingFlags {
+export interface GatewayFlags extends DecodingFlags, LiveFlags {
   readonly model?: string;
   readonly quantize?: Quantize;
   readonly host: string;
@@ -53,7 +54,7 @@ function parseTextPort(text: string, before: readonly TextPortFlag[] = []): Text
 export function registerGateway(program: Command, console: Console): void {
   const port = wholeNumber(0);
   const seconds = numberBetween(0, 86_400);
-  program
+  const command = program
     .command("gateway")
     .description("Serve SPL applications of Streams over TCP: sound on one port, text on another, many calls at once.")
     .option("-m, --model <model>", `${MODEL_FORMS} (default: the bundled English model)`)
@@ -112,4 +113,5 @@ Examples:
       const { runGateway } = await import("../actions/gateway.ts");
       await runGateway(flags, console);
     });
+  for (const option of liveOptions()) command.addOption(option);
 }

@@ -5,7 +5,6 @@ import {
   type DecodingFlags,
   headOption,
   MODEL_FORMS,
-  numberBetween,
   parseChannels,
   parseContext,
   type Quantize,
@@ -14,21 +13,16 @@ import {
   rawOptions,
   wholeNumber,
 } from "../options.ts";
-
-/** What an utterance's end is heard by. */
-export type EndpointFlag = "decoder" | "vad" | "energy" | "none";
+import { type LiveFlags, liveOptions } from "../stream-options.ts";
 
 /** The options of `nemo-stt stream`. */
-export interface StreamFlags extends DecodingFlags, RawFlags {
+export interface StreamFlags extends DecodingFlags, RawFlags, LiveFlags {
   readonly model?: string;
   /** In seconds. */
   readonly latency?: number;
   readonly fastAttContext?: number[];
   readonly realtime?: boolean;
   readonly channels: "mix" | "split" | number;
-  readonly endpoint: EndpointFlag;
-  readonly minSilence?: number;
-  readonly maxUtterance?: number;
   readonly threads: number;
   readonly quantize?: Quantize;
   readonly json?: boolean;
@@ -40,6 +34,9 @@ chunk in sound (80ms, 1.12s) and chooses the model's mode that is nearest, of tw
 which one it is is said. --att-context names the mode itself: L,R encoder steps back and ahead, a chunk
 is R + 1 steps. Long chunks make fewer mistakes. With --fast-att-context a second, faster mode writes
 what is tentative, and --latency or --att-context what is final.
+
+Models without caches (full attention, other tools' graphs) are heard in overlapping windows; with --left,
+--chunk or --right any model is. A word then waits for up to chunk + right.
 
 The microphone is heard by arecord, parec, sox or ffmpeg, whichever is found first.
 
@@ -56,9 +53,7 @@ Examples:
 
 /** `nemo-stt stream [FILE|-|mic]`. */
 export function registerStream(program: Command, console: Console): void {
-  const [rawEncoding, rawRate, rawChannels] = rawOptions();
-  const seconds = numberBetween(0.01, 1e6);
-  program
+  const command = program
     .command("stream")
     .description("Write down what is being said: live, from a recording, a pipe or the microphone.")
     .argument("[sound]", "a recording, - for standard input, or mic (default: mic, or - where something is piped in)")
@@ -83,24 +78,15 @@ export function registerStream(program: Command, console: Console): void {
       parseChannels,
       "mix",
     )
-    .addOption(
-      new Option("--endpoint <by>", "what tells that an utterance has ended")
-        .choices(["decoder", "vad", "energy", "none"] satisfies EndpointFlag[])
-        .default("decoder"),
-    )
-    .option("--min-silence <sec>", "silence that ends an utterance (default: 0.8)", seconds)
-    .option("--max-utterance <sec>", "longer ones end at the next word (default: 30)", seconds)
     .option("--threads <n>", "threads inside one operator", wholeNumber(1), 1)
     .addOption(quantizeOption("run a .nemo with smaller weights"))
-    .addOption(rawEncoding)
-    .addOption(rawRate)
-    .addOption(rawChannels)
     .option("--json", "a JSON object a line and event: start, interim, final, end")
     .addHelpText("after", HELP)
     .action(async (sound: string | undefined, flags: StreamFlags) => {
       const { stream } = await import("../actions/stream.ts");
       await stream(sound, flags, console);
     });
+  for (const option of [...liveOptions(), ...rawOptions()]) command.addOption(option);
 }
 
 /** Parses `80ms`, `1.12s`, or milliseconds alone, to seconds. */

@@ -1,8 +1,10 @@
 import { SpeechError } from "../errors.ts";
 import type { ModelSpec } from "./spec.ts";
+import { hasStreamMode } from "./streaming.ts";
 
 /**
- * Checks a context against those the checkpoint was trained with.
+ * Checks a context against those the checkpoint was trained with. What can be streamed can be transcribed: of a model with
+ * caches any smaller left context too.
  * @throws SpeechError `MODEL_UNSUPPORTED` naming the contexts it has
  */
 export function checkContext(spec: ModelSpec, context: readonly number[]): void {
@@ -13,7 +15,11 @@ export function checkContext(spec: ModelSpec, context: readonly number[]): void 
       `attention context [${context.join(",")}]: expected none, because ${spec.encoder.kind === "graph" ? "the graph's own is fixed" : "the encoder has no attention"}. Leave it out.`,
     );
   }
-  if (known.some((c) => c.length === context.length && c.every((v, i) => v === context[i]))) return;
+  if (
+    known.some((c) => c.length === context.length && c.every((v, i) => v === context[i])) ||
+    hasStreamMode(spec, context)
+  )
+    return;
   throw new SpeechError(
     "MODEL_UNSUPPORTED",
     `attention context [${context.join(",")}]: expected one of ${known.map((c) => `[${c.join(",")}]`).join(" ")}, which the model was trained with. Choose one of these.`,

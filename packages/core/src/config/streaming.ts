@@ -78,6 +78,14 @@ export function streamModes(spec: ModelSpec): StreamMode[] {
   return listModes(spec.encoder as ConformerSpec).map((context) => streamMode(spec, context));
 }
 
+/** True for a context that can be streamed: its right part one that the model lists, its left part any up to the largest. */
+export function hasStreamMode(spec: ModelSpec, context: readonly number[]): boolean {
+  const modes = streamModes(spec);
+  const [left, right] = context;
+  if (context.length !== 2 || !modes.some(({ attContext }) => attContext[1] === right)) return false;
+  return Number.isInteger(left) && left >= 0 && left <= Math.max(...modes.map(({ attContext }) => attContext[0]));
+}
+
 /** A mode of a context, which need not be listed: any left context up to the largest that is. */
 export function streamMode(spec: ModelSpec, [left, right]: readonly [number, number]): StreamMode {
   const chunkSteps = right + 1;

@@ -72,6 +72,11 @@ export function bufferedMode(
     );
   }
   if (!attContext) return modes[0];
+  const mode = modes.find((each) => `${each.attContext}` === `${attContext}`);
+  if (mode) return mode;
   checkContext(spec, attContext);
-  return modes.find((mode) => mode.attContext.every((value, i) => value === attContext[i])) as BufferedMode;
+  throw new SpeechError(
+    "MODEL_UNSUPPORTED",
+    `attention context [${attContext.join(",")}]: expected one that the model lists, for windows, got a smaller one. Choose a listed one.`,
+  );
 }

@@ -1,5 +1,5 @@
 import type { ConformerSpec, ModelSpec } from "../config/spec.ts";
-import { type StreamMode, streamMode, streamModes, streamObstacle } from "../config/streaming.ts";
+import { hasStreamMode, type StreamMode, streamMode, streamModes, streamObstacle } from "../config/streaming.ts";
 import { SpeechError } from "../errors.ts";
 import { defaultContext } from "../export/layouts.ts";
 import type { StreamOptions } from "./stream.ts";
@@ -23,12 +23,10 @@ function defaultMode(spec: ModelSpec): readonly number[] {
  * @throws SpeechError `MODEL_UNSUPPORTED` naming those it has
  */
 function checkedMode(spec: ModelSpec, context: readonly number[]): StreamMode {
-  const modes = streamModes(spec);
-  const [left, right] = context;
-  const isKnown = context.length === 2 && modes.some(({ attContext }) => attContext[1] === right);
-  const maxLeft = Math.max(...modes.map(({ attContext }) => attContext[0]));
-  if (isKnown && Number.isInteger(left) && left >= 0 && left <= maxLeft) return streamMode(spec, [left, right]);
-  const list = modes.map(({ attContext }) => `[${attContext.join(",")}]`).join(" ");
+  if (hasStreamMode(spec, context)) return streamMode(spec, [context[0], context[1]]);
+  const list = streamModes(spec)
+    .map(({ attContext }) => `[${attContext.join(",")}]`)
+    .join(" ");
   throw new SpeechError(
     "MODEL_UNSUPPORTED",
     `attention context [${context.join(",")}]: expected one of ${list}, or one of these with less to the left, for a stream. Choose one of these.`,

@@ -2,16 +2,18 @@ import { sha256 } from "@noble/hashes/sha2.js";
 import { bytesToHex } from "@noble/hashes/utils.js";
 import { textEncoder } from "../checkpoint/text.ts";
 import { stepSec } from "../config/geometry.ts";
-import { streamObstacle } from "../config/streaming.ts";
+import type { ModelSpec } from "../config/spec.ts";
+import { streamModes, streamObstacle } from "../config/streaming.ts";
 import type { ModelPackage } from "../recognition/package.ts";
 import { openRecognizer, type Recognizer } from "../recognition/recognizer.ts";
 import type { Runtime } from "../runtime.ts";
 import { type BufferedOptions, bufferedModes, latencyMode } from "./buffered-modes.ts";
 import { type BufferedParts, createBufferedSet } from "./buffered-set.ts";
 import { createLocalEngine } from "./local-engine.ts";
-import { type EngineOptions, openLocalEngine } from "./open-engine.ts";
+import { type EngineOptions, openStreamSet } from "./open-engine.ts";
 import { createSilenceDetectors, LOOKAHEAD_SEC } from "./silence.ts";
-import type { SpeechEngine } from "./stream.ts";
+import { measureStepCosts, measureWindowCosts, type StepCost } from "./step-costs.ts";
+import type { LatencyMode, SpeechEngine } from "./stream.ts";
 import type { StreamSet } from "./stream-set.ts";
 import { openVoiceModel } from "./voice/open.ts";
 
@@ -39,16 +41,57 @@ export async function openSpeechEngine(
   runtime: Runtime,
   options: SpeechEngineOptions,
 ): Promise<SpeechEngine> {
-  const hasCaches =
-    isPackage(model) && model.graphs.streaming !== undefined && streamObstacle(model.spec) === undefined;
-  const isBuffered = options.method ? options.method === "buffered" : !hasCaches;
-  if (!isBuffered && isPackage(model)) return openLocalEngine(model, runtime, options);
-  const { set, parts, release } = await openBufferedSet(model, runtime, options);
-  const modes = parts.modes.map((mode) => latencyMode(parts.spec, mode));
-  // Less than a window cannot be heard: a caller may feed that much, and the usual 2 s, before it waits.
+  const opened = await openSpeechSet(model, runtime, options);
+  const { maxPendingSec = opened.maxPendingSec } = options;
+  return createLocalEngine(opened, opened.set, { ...options, ...opened, maxPendingSec });
+}
+
+/** Streams of any model, by whichever method, and what an engine has to know of them. */
+export interface SpeechSet {
+  readonly set: StreamSet;
+  readonly spec: ModelSpec;
+  readonly modes: readonly LatencyMode[];
+  /** Sound that a stream may have waiting before its caller should wait. */
+  readonly maxPendingSec: number;
+  /** What batches cost, while there are no streams yet. */
+  measureCosts(): Promise<StepCost[]>;
+  /** Frees the graphs. */
+  release(): Promise<void>;
+}
+
+/** Opens the streams of `openSpeechEngine` without an engine around them. @throws as it does */
+export async function openSpeechSet(
+  model: SpeechModel,
+  runtime: Runtime,
+  options: SpeechEngineOptions,
+): Promise<SpeechSet> {
+  if (!isBuffered(model, options.method) && isPackage(model)) {
+    const opened = await openStreamSet(model, runtime, options);
+    const { spec } = opened.parts;
+    const measureCosts = () => measureStepCosts(opened, options.batches);
+    return { ...opened, spec, modes: speechModes(spec, false), maxPendingSec: MAX_PENDING_SEC, measureCosts };
+  }
+  const opened = await openBufferedSet(model, runtime, options);
+  const { spec } = opened.parts;
+  const modes = speechModes(spec, true, options.buffered);
+  // Less than a window cannot be heard: a caller may feed that much, and the usual, before it waits.
   const windowSec = Math.max(...modes.map(({ latencySec = 0 }) => latencySec));
-  const maxPendingSec = options.maxPendingSec ?? 2 + windowSec;
-  return createLocalEngine(parts, set, { ...options, maxPendingSec, modes, release });
+  const measureCosts = () => measureWindowCosts(opened);
+  return { ...opened, spec, modes, maxPendingSec: MAX_PENDING_SEC + windowSec, measureCosts };
+}
+
+const MAX_PENDING_SEC = 2;
+
+/** Whether streams of a model go in overlapping windows: where it has no caches, unless told. */
+export function isBuffered(model: SpeechModel, method?: SpeechEngineOptions["method"]): boolean {
+  if (method) return method === "buffered" || !isPackage(model);
+  return !isPackage(model) || model.graphs.streaming === undefined || streamObstacle(model.spec) !== undefined;
+}
+
+/** The latency modes of a model's streams, by either method. */
+export function speechModes(spec: ModelSpec, inWindows: boolean, options?: BufferedOptions): LatencyMode[] {
+  if (inWindows) return bufferedModes(spec, options).map((mode) => latencyMode(spec, mode));
+  return streamModes(spec).map(({ attContext, chunkSec }) => ({ attContext, chunkSec }));
 }
 
 /** A set of buffered streams and what it was made of. */

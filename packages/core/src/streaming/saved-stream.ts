@@ -29,6 +29,9 @@ declare const TextDecoder: new (label?: string, options?: { fatal: boolean }) =>
 /** Arrays of a state, by the key that stands for them in JSON. */
 const ARRAYS = { $float32: Float32Array, $float64: Float64Array } as const;
 
+/** Numbers that JSON has no word for (an utterance without a limit is `Infinity` long), by name. */
+const NUMBER = "$number";
+
 /**
  * Writes a stream as one blob: header, JSON, and behind it the arrays that the JSON names by kind, place in bytes and
  * length (little-endian). The sum in the header tells a damaged blob from a sound one.
@@ -42,6 +45,7 @@ export function packState(schema: string, fingerprint: string, stream: unknown):
   const arrays: (Float32Array | Float64Array)[] = [];
   let numBytes = 0;
   const json = JSON.stringify({ schema, fingerprint, stream }, (_key, value) => {
+    if (typeof value === "number" && !Number.isFinite(value)) return { [NUMBER]: String(value) };
     const kind = Object.entries(ARRAYS).find(([, type]) => value instanceof type)?.[0];
     if (kind === undefined) return value;
     arrays.push(value);
@@ -101,7 +105,7 @@ export function unpackState(expectedSchema: string, fingerprint: string, blob: U
 
 /** How a saved stream is recognised, without reading the rest. @throws SpeechError `STATE_INVALID` */
 export function savedStreamOptions(blob: Uint8Array): StreamOptions {
-  const { stream } = parseJson(jsonBytes(blob), undefined);
+  const { stream } = parseJson(jsonBytes(blob));
   return stream?.options ?? {};
 }
 
@@ -121,9 +125,13 @@ interface Parts {
   readonly stream: SavedStream;
 }
 
-function parseJson(bytes: Uint8Array, revive: ((key: string, value: unknown) => unknown) | undefined): Parts {
+function parseJson(bytes: Uint8Array, revive: (value: unknown) => unknown = (value) => value): Parts {
+  const reviver = (_key: string, value: unknown) => {
+    const number = (value as Record<string, unknown> | null)?.[NUMBER];
+    return number === undefined ? revive(value) : Number(number);
+  };
   try {
-    return JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(bytes), revive);
+    return JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(bytes), reviver);
   } catch (cause) {
     throw damaged(`one that cannot be read (${(cause as Error).message})`);
   }
@@ -134,7 +142,7 @@ function readParts(blob: Uint8Array): Parts {
   const whole = blob.slice(); // At the beginning of a buffer of its own, as views of words and floats need it.
   if (sumOf(whole) !== new DataView(whole.buffer).getUint32(8, true)) throw damaged("one whose sum is another");
   const start = HEADER_BYTES + Math.ceil(json.length / 4) * 4;
-  return parseJson(json, (_key, value) => {
+  return parseJson(json, (value) => {
     for (const [kind, type] of Object.entries(ARRAYS)) {
       const place = (value as Record<string, unknown> | null)?.[kind];
       if (place !== undefined) return arrayAt(whole.buffer, start, type, place as [number, number]);

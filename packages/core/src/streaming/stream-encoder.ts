@@ -115,6 +115,12 @@ export function totalSteps(
 ): number {
   if (numFrames === 0 || encoder.kind !== "conformer") return 0;
   const isCausalConv = lookbackFrames > 0 && lookaheadFrames === 0;
+  const { kind } = encoder.subsampling;
+  if (kind === "stacking" || kind === "stacking_norm") {
+    // NeMo fills up the matrix, which has a column more than the recording, and counts what fills it as sound.
+    const filling = (factor - ((numFrames + 1) % factor)) % factor;
+    return Math.floor((numFrames + filling) / factor);
+  }
   if (!isCausalConv) return Math.ceil(numFrames / factor);
   let length = numFrames;
   for (let stage = 1; stage < factor; stage *= 2) length = Math.floor(length / 2) + 1;

@@ -38,7 +38,7 @@ import { parseStreamState, type SavedStream, serializeStreamState } from "./save
 import type { SilenceDetectors } from "./silence.ts";
 import type { StreamEvent, StreamOptions } from "./stream.ts";
 import type { StreamEncoder } from "./stream-encoder.ts";
-import { createUtterances } from "./utterances.ts";
+import { createUtterances, utteranceRules } from "./utterances.ts";
 
 /** What streams are recognised with. */
 export interface StreamParts {
@@ -140,6 +140,7 @@ export function createStreamSet(parts: StreamParts, rules: BatchRules = DEFAULT_
   ): void {
     const saved = blob && parseStreamState(blob, parts.fingerprint, spec);
     const chosen = saved ? saved.options : options;
+    utteranceRules(chosen.endpoint); // Refused before anything is taken.
     const head = chosen.head ?? defaultHead(spec);
     const confidence = { ...spec.decoding.confidence, ...chosen.confidence };
     const decoder = decoderFor(head, confidence);

@@ -1,5 +1,6 @@
 import type { Hypothesis } from "../decoding/hypothesis.ts";
 import type { OpenHypothesis } from "../decoding/open-hypothesis.ts";
+import { outputSize } from "../export/graphs.ts";
 import { createFeatureExtractor, type FeatureExtractor } from "../features/extractor.ts";
 import { createFeatureStream } from "../features/stream.ts";
 import type { Encoded } from "../recognition/acoustic.ts";
@@ -209,19 +210,20 @@ export async function dumpStream(
   const extractor = createFeatureExtractor(model.spec.features, model.featureTensors);
   const features = streamFeatures(extractor, recording.waveform, recording.packetSamples);
   const [{ numSteps, encoded, logProbs }] = streamed;
-  const perStep = (data: Float32Array) => (numSteps > 0 ? data.length / numSteps : 0);
   const tensors = new Map<string, Tensor>([
     ["features", float32(features.data, [1, extractor.numMels, features.numFrames])],
     ["features_len", int64([features.validFrames])],
-    ["encoder", float32(encoded, [1, perStep(encoded), numSteps])],
+    ["encoder", float32(encoded, [1, outputSize(model.spec), numSteps])],
     ["encoder_len", int64([numSteps])],
   ]);
-  if (logProbs) tensors.set("log_probs", float32(logProbs, [1, numSteps, perStep(logProbs)]));
-  for (const { head, hypothesis } of streamed) {
+  // A recording without a step has every tensor all the same.
+  if (ctc) tensors.set("log_probs", float32(logProbs ?? new Float32Array(0), [1, numSteps, ctc.numClasses]));
+  for (const [i, { hypothesis }] of streamed.entries()) {
+    const head = heads[i];
     tensors.set(`${head}_tokens`, int64(hypothesis.tokens));
     if (head !== "transducer") continue;
     tensors.set("transducer_frames", int64(hypothesis.steps));
-    if (hypothesis.durations) tensors.set("transducer_durations", int64(hypothesis.durations));
+    if (transducer?.durations.length) tensors.set("transducer_durations", int64(hypothesis.durations ?? []));
   }
   return tensors;
 }

@@ -43,6 +43,25 @@ export const DEFAULT_ENDPOINT = {
   silence: "decoder",
 } as const satisfies EndpointRules;
 
+type UtteranceRules = Required<Pick<EndpointRules, keyof typeof DEFAULT_ENDPOINT>>;
+
+const SILENCES: readonly unknown[] = ["decoder", "vad", "energy", "none"] satisfies EndpointRules["silence"][];
+
+/** The rules that utterances end by, checked, with the defaults where nothing is told. @throws RangeError */
+export function utteranceRules({ minSilenceSec, maxUtteranceSec, silence }: EndpointRules = {}): UtteranceRules {
+  const rules = {
+    minSilenceSec: minSilenceSec ?? DEFAULT_ENDPOINT.minSilenceSec,
+    maxUtteranceSec: maxUtteranceSec ?? DEFAULT_ENDPOINT.maxUtteranceSec,
+    silence: silence ?? DEFAULT_ENDPOINT.silence,
+  };
+  for (const name of ["minSilenceSec", "maxUtteranceSec"] as const) {
+    if (rules[name] >= 0) continue; // False for NaN, too.
+    throw new RangeError(`endpoint.${name} must be a number of seconds from 0 up, got ${rules[name]}.`);
+  }
+  if (SILENCES.includes(rules.silence)) return rules;
+  throw new RangeError(`endpoint.silence must be one of ${SILENCES.join(", ")}, got ${rules.silence}.`);
+}
+
 /** Without a token for this long, a decoder has nothing left to say of what it heard. */
 const SETTLING_SEC = 0.24;
 
@@ -63,7 +82,7 @@ export interface UtteranceParts {
 /** Follows one hypothesis, from its beginning or from where it was saved. */
 export function createUtterances(parts: UtteranceParts, saved?: SavedUtterances): Utterances {
   const { spec, tokenizer, head, hypothesis } = parts;
-  const rules = { ...DEFAULT_ENDPOINT, ...parts.rules };
+  const rules = utteranceRules(parts.rules);
   const state: SavedUtterances = saved
     ? { ...saved }
     : { utterance: 0, numFinal: 0, stableText: "", interimText: "", isFirst: true };

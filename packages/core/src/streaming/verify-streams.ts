@@ -1,5 +1,5 @@
 import type { ConformerSpec } from "../config/spec.ts";
-import { streamGeometry } from "../config/streaming.ts";
+import { hasStreamMode, streamGeometry, streamObstacle } from "../config/streaming.ts";
 import { createFeatureExtractor } from "../features/extractor.ts";
 import type { AcousticModel } from "../recognition/acoustic.ts";
 import type { Head } from "../recognition/head-decoder.ts";
@@ -31,13 +31,27 @@ interface StreamCase {
   readonly offline: Stages;
 }
 
-/** Whether a reference has tensors of streams. */
-export const hasStreams = ({ tensors }: Reference): boolean =>
-  [...tensors.keys()].some((name) => name.startsWith("stream."));
+/** `stream.L_R.clip.encoder`, or `.offline_encoder`: the beginning of the name, the context and the recording. */
+const STREAM_NAME = /^(stream\.([-\d_]+)\.(\w+)\.)(?:offline_)?encoder$/;
+
+const contextOf = (key: string): number[] => key.split("_").map(Number);
+
+/** The contexts that a reference has streams of: those that the model can stream with caches, and the others with why. */
+export function referenceContexts(
+  { spec }: ModelPackage,
+  { tensors }: Reference,
+): { streamed: string[]; left: string[]; why: string } {
+  const keys = [...tensors.keys()].flatMap((name) => STREAM_NAME.exec(name)?.[2] ?? []);
+  const contexts = [...new Set(keys)].map(contextOf);
+  const texts = (isStreamed: boolean) =>
+    contexts.filter((context) => hasStreamMode(spec, context) === isStreamed).map((context) => `[${context}]`);
+  const why = streamObstacle(spec) ?? "attention that looks ahead beyond its chunk, or back without a limit";
+  return { streamed: texts(true), left: texts(false), why };
+}
 
 /**
- * Compares streams with a reference, step by step, each alone and then all together in batches of mixed contexts, heads,
- * packets and places.
+ * Compares streams with a reference, in every context that `referenceContexts` says can be streamed: step by step, each
+ * alone and then all together in batches of mixed contexts, heads, packets and places.
  *
  * Every step, the flushed tail included, is compared with NeMo's offline pass in the same context, tokens with our own
  * offline decoding and NeMo's. NeMo's own stream is compared where it equals NeMo's offline pass (the leading steps that
@@ -87,13 +101,14 @@ async function streamCases(model: ModelPackage, acoustic: AcousticModel, referen
   const names = [...reference.recordings.keys()];
   const cases: StreamCase[] = [];
   for (const name of reference.tensors.keys()) {
-    const match = /^(stream\.([\d_]+)\.(\w+)\.)(?:offline_)?encoder$/.exec(name);
+    const match = STREAM_NAME.exec(name);
     const waveform = match && reference.recordings.get(match[3]);
     if (!match || !waveform) continue;
     const [, prefix, key, clip] = match;
     // Both tensors of a stream are one case.
     if (name === `${prefix}encoder` && reference.tensors.has(`${prefix}offline_encoder`)) continue;
-    const context = key.split("_").map(Number);
+    const context = contextOf(key);
+    if (!hasStreamMode(model.spec, context)) continue;
     const offline = await computeStages(acoustic, extractor, [waveform], context);
     const facts = streaming[`${context}`]?.clips?.[names.indexOf(clip)] ?? {};
     const tensor = (end: string) => reference.tensors.get(`${prefix}${end}`);

@@ -58,6 +58,11 @@ describe("transcribe", async () => {
     expect(await recognizer.transcribe([])).toEqual([]);
   });
 
+  test("looks back less far where asked, as streams do", async () => {
+    const [less] = await recognizer.transcribe([waveform], { attContext: [14, 13] });
+    expect(less.text).toMatch(/^she opened the window/);
+  });
+
   test("names the contexts and heads there are", async () => {
     await expect(recognizer.transcribe([waveform], { attContext: [70, 5] })).rejects.toMatchObject({
       code: "MODEL_UNSUPPORTED",

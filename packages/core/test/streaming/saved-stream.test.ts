@@ -36,6 +36,14 @@ describe("parseStreamState", async () => {
     });
   });
 
+  test("keeps numbers that JSON has no word for", () => {
+    const state = read(blob);
+    const endpoint = { maxUtteranceSec: Number.POSITIVE_INFINITY };
+    const without = serializeStreamState({ ...state, options: { ...state.options, endpoint } }, parts.fingerprint);
+    expect(read(without).options.endpoint).toEqual(endpoint);
+    expect(savedStreamOptions(without).endpoint).toEqual(endpoint);
+  });
+
   test("refuses every blob that was cut off or changed", () => {
     const damage = fc.tuple(fc.nat(blob.length - 1), fc.integer({ min: 1, max: 255 }), fc.boolean());
     fc.assert(

@@ -3,6 +3,7 @@ import { afterAll, describe, expect, test } from "vitest";
 import { openRecognizer } from "../../src/recognition/recognizer.ts";
 import { type OpenStreamSet, openStreamSet } from "../../src/streaming/open-engine.ts";
 import type { EndpointRules, FinalEvent, StreamEvent } from "../../src/streaming/stream.ts";
+import { DEFAULT_ENDPOINT, utteranceRules } from "../../src/streaming/utterances.ts";
 import { bundled, recording, testRuntime } from "../recognition/bundled.ts";
 import { propertyRuns } from "../reference/compare.ts";
 
@@ -128,6 +129,16 @@ describe("rules of silence", () => {
 
   test("are refused where they are no probabilities, and `vad` where the engine has no model", async () => {
     const open = (endpoint: EndpointRules) => opened.set.open(nextId++, { endpoint }, () => {});
+    for (const [rules, message] of [
+      [{ minSilenceSec: -1 }, "endpoint.minSilenceSec must be a number of seconds from 0 up, got -1."],
+      [{ maxUtteranceSec: Number.NaN }, "endpoint.maxUtteranceSec must be a number of seconds from 0 up, got NaN."],
+      [{ silence: "noise" }, "endpoint.silence must be one of decoder, vad, energy, none, got noise."],
+    ] as [EndpointRules, string][]) {
+      expect(() => open(rules)).toThrow(message);
+    }
+    // What is told to be undefined is not told.
+    const untold = { minSilenceSec: undefined, maxUtteranceSec: undefined, silence: undefined };
+    expect(utteranceRules(untold)).toEqual(DEFAULT_ENDPOINT);
     expect(() => open({ silence: "vad", onset: 2 })).toThrow("endpoint.onset must be a number from 0 to 1, got 2.");
     expect(() => open({ silence: "energy", minSpeechSec: -1 })).toThrow(
       "endpoint.minSpeechSec must be a number of seconds from 0 up, got -1.",

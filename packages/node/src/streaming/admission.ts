@@ -1,4 +1,4 @@
-import type { BatchReport, StepCost, StreamMode } from "@nemo-stt/core";
+import type { BatchReport, LatencyMode, StepCost } from "@nemo-stt/core";
 
 /**
  * The share of a thread's time that may be taken: what remains carries streams whose chunks come at once, other
@@ -11,27 +11,31 @@ const LEARNING_RATE = 0.02;
 /** A measurement is never believed to be further off than this, either way. */
 const MAX_CORRECTION = 16;
 
+/** A mode that reads a stream: its attention context tells which. */
+export type LaneMode = Pick<LatencyMode, "attContext">;
+
+/** What a mode costs does not depend on how far it looks back: any less than the checkpoint's may be asked for. */
+const costKey = ({ attContext: [, ...ahead] }: LaneMode): string => ahead.join(",");
+
 /** What the streams of one thread cost, by latency mode: measured at the start, and corrected by every batch. */
 export class ThreadLoad {
-  readonly #costs = new Map<number, StepCost>();
-  readonly #numLanes = new Map<number, number>();
+  readonly #costs = new Map<string, StepCost>();
+  readonly #numLanes = new Map<string, number>();
   /** What batches really cost, for 1 that was measured. */
   #correction = 1;
 
   setCosts(costs: readonly StepCost[]): void {
-    for (const cost of costs) this.#costs.set(cost.attContext[1], cost);
+    for (const cost of costs) this.#costs.set(costKey(cost), cost);
     this.#correction = 1;
   }
 
-  add(lanes: readonly StreamMode[], count: 1 | -1): void {
-    for (const { attContext } of lanes) {
-      this.#numLanes.set(attContext[1], (this.#numLanes.get(attContext[1]) ?? 0) + count);
-    }
+  add(lanes: readonly LaneMode[], count: 1 | -1): void {
+    for (const key of lanes.map(costKey)) this.#numLanes.set(key, (this.#numLanes.get(key) ?? 0) + count);
   }
 
   /** Learns from a batch. */
   observe({ modes, encodeSec, decodeSec }: BatchReport): void {
-    const costs = modes.map(({ attContext }) => this.#costs.get(attContext[1])).filter((cost) => cost !== undefined);
+    const costs = modes.map((mode) => this.#costs.get(costKey(mode))).filter((cost) => cost !== undefined);
     if (costs.length < modes.length) return;
     const expected =
       Math.max(...costs.map((cost) => cost.batchSec)) + costs.reduce((sum, cost) => sum + cost.rowSec, 0);
@@ -44,11 +48,11 @@ export class ThreadLoad {
    * The share of the thread's time that its streams take, with those of a further one; 0 where nothing was measured.
    * Batches fill up before time runs out, so full ones are reckoned with.
    */
-  with(lanes: readonly StreamMode[] = []): number {
+  with(lanes: readonly LaneMode[] = []): number {
     let load = 0;
-    for (const [right, { batchSec, rowSec, maxRows, chunkSec }] of this.#costs) {
-      const added = lanes.filter(({ attContext }) => attContext[1] === right).length;
-      const numRows = (this.#numLanes.get(right) ?? 0) + added;
+    for (const [key, { batchSec, rowSec, maxRows, chunkSec }] of this.#costs) {
+      const added = lanes.filter((lane) => costKey(lane) === key).length;
+      const numRows = (this.#numLanes.get(key) ?? 0) + added;
       load += (Math.ceil(numRows / maxRows) * batchSec + numRows * rowSec) / chunkSec;
     }
     return load * this.#correction;

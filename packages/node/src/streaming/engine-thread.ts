@@ -1,6 +1,6 @@
 import type { Worker, WorkerOptions } from "node:worker_threads";
-import { SpeechError, type StreamMode } from "@nemo-stt/core";
-import { ThreadLoad } from "./admission.ts";
+import { SpeechError } from "@nemo-stt/core";
+import { type LaneMode, ThreadLoad } from "./admission.ts";
 import { unpackError } from "./crossing-error.ts";
 import { type Deferred, deferred } from "./deferred.ts";
 import type { RemoteStream } from "./remote-stream.ts";
@@ -33,7 +33,7 @@ const MAX_FAILED_STARTS = 3;
 /** One worker thread of an engine and the streams that it has. */
 export class EngineThread {
   readonly load = new ThreadLoad();
-  readonly #lanes = new Map<RemoteStream, readonly StreamMode[]>();
+  readonly #lanes = new Map<RemoteStream, readonly LaneMode[]>();
   readonly #streams = new Map<number, RemoteStream>();
   readonly #start: ThreadOptions;
   readonly #host: ThreadHost;
@@ -77,7 +77,7 @@ export class EngineThread {
   }
 
   /** Takes a stream over, from its last snapshot. */
-  add(stream: RemoteStream, lanes: readonly StreamMode[]): void {
+  add(stream: RemoteStream, lanes: readonly LaneMode[]): void {
     this.#streams.set(stream.id, stream);
     this.#lanes.set(stream, lanes);
     this.load.add(lanes, 1);
@@ -190,7 +190,7 @@ export class EngineThread {
   }
 
   /** Gives up its streams, each with its lanes. */
-  takeStreams(): [RemoteStream, readonly StreamMode[]][] {
+  takeStreams(): [RemoteStream, readonly LaneMode[]][] {
     const moved = [...this.#lanes];
     for (const [, lanes] of moved) this.load.add(lanes, -1);
     this.#lanes.clear();

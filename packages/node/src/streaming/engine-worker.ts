@@ -3,13 +3,12 @@
 import { parentPort, workerData } from "node:worker_threads";
 import {
   createLocalEngine,
-  measureStepCosts,
-  openStreamSet,
+  openSpeechSet,
   type SpeechEngine,
   type SpeechStream,
   type StreamEvent,
 } from "@nemo-stt/core";
-import { openModel } from "../model.ts";
+import { openAnyModel, openModel } from "../model.ts";
 import { nodeRuntime } from "../runtime.ts";
 import { packError } from "./crossing-error.ts";
 import { gatedRuntime } from "./run-gate.ts";
@@ -103,18 +102,16 @@ function take(engine: SpeechEngine, command: StreamCommand): void {
 }
 
 async function start(options: ThreadStart): Promise<void> {
-  const model = await openModel(options.folder, { precision: options.precision });
+  const { precision, numThreads, measures } = options;
+  const runtime = gatedRuntime(nodeRuntime(), options.gate);
+  const model = await openAnyModel(options.model, { precision, numThreads, runtime });
   const vad = options.vadFolder === undefined ? undefined : await openModel(options.vadFolder);
-  const { set, parts, release } = await openStreamSet(model, gatedRuntime(nodeRuntime(), options.gate), {
-    ...options,
-    vad,
-    now,
-  });
-  const costs = options.measures ? await measureStepCosts({ set, parts, release }, options.batches) : [];
-  const engine = createLocalEngine(parts, set, {
+  const opened = await openSpeechSet(model, runtime, { ...options, vad, now });
+  const costs = measures ? await opened.measureCosts() : [];
+  const engine = createLocalEngine(opened, opened.set, {
+    ...opened,
     onBatch: (report) => tell({ kind: "batch", report }),
     onFailure: die,
-    release,
   });
   parentPort?.on("message", (commands: StreamCommand[]) => {
     for (const command of commands) take(engine, command);

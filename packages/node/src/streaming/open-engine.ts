@@ -1,4 +1,4 @@
-import { availableParallelism, totalmem } from "node:os";
+import { availableParallelism } from "node:os";
 import { dirname } from "node:path";
 import { Worker } from "node:worker_threads";
 import {
@@ -6,24 +6,25 @@ import {
   type BatchRules,
   type Calibration,
   type GraphLocation,
-  type ModelPackage,
-  type Precision,
+  isBuffered,
+  type ModelSpec,
   type SpeechEngine,
+  type SpeechEngineOptions,
   SpeechError,
   type StreamEvent,
   type StreamOptions,
-  streamCacheBytes,
   streamObstacle,
 } from "@nemo-stt/core";
-import { BUNDLED_MODELS, openModel } from "../model.ts";
+import { BUNDLED_MODELS, type LoadModelOptions, locateModel, openAnyModel, openModel } from "../model.ts";
 import type { CreateWorker } from "./engine-thread.ts";
 import type { EngineStream } from "./remote-stream.ts";
+import { placesPerThread, streamKind } from "./stream-kind.ts";
 import { type EngineStatistics, ThreadedEngine } from "./threaded-engine.ts";
 
 /** How an engine uses the machine. */
-export interface OpenEngineOptions {
-  /** Weights of a `.nemo` as 32-bit floats unless told. */
-  readonly precision?: Precision;
+export interface OpenEngineOptions
+  extends Pick<LoadModelOptions, "precision" | "onExport">,
+    Pick<SpeechEngineOptions, "method" | "buffered"> {
   /** Threads, each with the whole model; as many as the machine has cores unless told. */
   readonly numWorkers?: number;
   /** Threads inside one operator; 1 unless told. */
@@ -64,6 +65,8 @@ export interface EngineClock {
 
 /** An engine whose streams share the machine's cores. */
 export interface Engine extends SpeechEngine {
+  /** What it recognises with. */
+  readonly model: { readonly name: string; readonly blankId: number };
   open(options: StreamOptions, onEvent: (event: StreamEvent) => void, saved?: Uint8Array): Promise<EngineStream>;
   statistics(): EngineStatistics;
 }
@@ -76,18 +79,12 @@ const SYSTEM_CLOCK: EngineClock = {
   },
 };
 
-/** Streams of one thread, at most: far beyond what any model carries on one core of today. */
-const MAX_STREAMS_PER_THREAD = 512;
-/** The part of the machine's memory that caches may take when all places are taken. */
-const CACHE_SHARE = 0.25;
-/** A stream with a fast and a slow lane takes two places. */
-const LANES_PER_STREAM = 2;
-
 /**
  * Opens an engine: many live streams on one model, in threads of their own. The calling thread passes packets and events
  * only, and never waits for a matrix.
- * @param model as `loadModel` takes it: a `.nemo`, an exported folder or a pulled model's name; the bundled English model unless told
- * @throws SpeechError `MODEL_UNSUPPORTED` for a model that cannot be streamed, and as `openModel`
+ * Models whose encoder has no caches go in overlapping windows, as in `openSpeechEngine`; `modes` tells.
+ * @param model as `loadModel` takes it: the bundled English model unless told
+ * @throws SpeechError `MODEL_UNSUPPORTED` for classifiers, or for caches where there are none, and as `openAnyModel`
  */
 export async function openEngine(
   model: string = BUNDLED_MODELS.speech,
@@ -96,10 +93,10 @@ export async function openEngine(
   const numWorkers = options.numWorkers ?? availableParallelism();
   checkCount("numWorkers", numWorkers);
   if (options.maxStreams !== undefined) checkCount("maxStreams", options.maxStreams);
-  const opened = await openModel(model, { precision: options.precision });
-  const folder = streamableFolder(opened);
+  const described = await describe(model, options);
+  const kind = streamKind(described.name, described.spec, described.inWindows, options.buffered);
   const vad = options.vad === false ? undefined : await openModel(options.vad ?? BUNDLED_MODELS.vad);
-  const engine = new ThreadedEngine(opened.spec, {
+  const engine = new ThreadedEngine(kind, {
     numWorkers,
     maxStreams: options.maxStreams,
     idleTimeoutSec: options.idleTimeoutSec ?? Number.POSITIVE_INFINITY,
@@ -109,11 +106,13 @@ export async function openEngine(
     onBatch: options.onBatch,
     createWorker: options.createWorker ?? ((entry, workerOptions) => new Worker(entry, workerOptions)),
     start: {
-      folder,
+      model: described.place,
+      method: described.inWindows ? "buffered" : "cache-aware",
+      buffered: options.buffered,
       vadFolder: vad && folderOf(vad.graphs.encoder),
-      calibration: options.calibration ?? opened.calibration,
+      calibration: options.calibration ?? described.calibration,
       precision: options.precision,
-      maxStreams: options.maxStreams ?? placesPerThread(opened, numWorkers),
+      maxStreams: options.maxStreams ?? placesPerThread(kind, numWorkers),
       numThreads: options.numThreads ?? 1,
       batches: options.batches,
       measures: options.maxStreams === undefined,
@@ -128,27 +127,37 @@ function checkCount(name: string, value: number): void {
   throw new RangeError(`options.${name} must be a positive integer, got ${value}.`);
 }
 
-/** The folder that threads open the model from. */
-function streamableFolder({ name, spec, graphs }: ModelPackage): string {
-  const obstacle = streamObstacle(spec);
+/** A model as an engine needs it: what it is, and where threads open it from. */
+interface Described {
+  readonly name: string;
+  readonly spec: ModelSpec;
+  readonly calibration: Calibration | undefined;
+  readonly place: string;
+  readonly inWindows: boolean;
+}
+
+async function describe(model: string, { method, precision, onExport }: OpenEngineOptions): Promise<Described> {
+  const opened = await openAnyModel(model, { precision, onExport });
+  const { name, spec, calibration, tokenizer } = opened;
   const refuse = (expected: string, got: string, advice: string): never => {
     throw new SpeechError("MODEL_UNSUPPORTED", `${name}: expected ${expected}, got ${got}. ${advice}`);
   };
-  if (obstacle !== undefined) {
+  if (!tokenizer) refuse("a model that writes text", `${spec.className}, a classifier`, "Use it with `vad`.");
+  const inWindows = isBuffered(opened, method);
+  if (!("graphs" in opened)) {
+    // Another tool's graphs: threads load them for themselves.
+    await opened.close();
+    return { name, spec, calibration, inWindows, place: await locateModel(model) };
+  }
+  const obstacle = streamObstacle(spec);
+  if (!inWindows && obstacle !== undefined) {
     refuse("an encoder that looks ahead no further than its chunk", obstacle, "Stream it in buffered windows.");
   }
-  const { streaming } = graphs;
-  if (!streaming || !("path" in streaming)) {
-    return refuse("a streaming graph", "an export without one", "Export the model again.");
+  if (!inWindows && !opened.graphs.streaming) {
+    refuse("a streaming graph", "an export without one", "Export the model again.");
   }
-  return folderOf(streaming);
+  return { name, spec, calibration, inWindows, place: folderOf(opened.graphs.encoder) };
 }
 
 /** Models of `openModel` lie on a disk. */
 const folderOf = (graph: GraphLocation): string => dirname((graph as { readonly path: string }).path);
-
-function placesPerThread({ spec }: ModelPackage, numWorkers: number): number {
-  const bytes = (totalmem() * CACHE_SHARE) / numWorkers;
-  const places = Math.floor(bytes / (LANES_PER_STREAM * streamCacheBytes(spec)));
-  return Math.max(1, Math.min(MAX_STREAMS_PER_THREAD, places));
-}

@@ -1,6 +1,7 @@
 import type {
   BatchReport,
   BatchRules,
+  BufferedOptions,
   Calibration,
   Precision,
   StepCost,
@@ -12,8 +13,10 @@ import type { GateMemory } from "./run-gate.ts";
 
 /** What a thread is started with. */
 export interface ThreadStart {
-  /** The exported model's folder. */
-  readonly folder: string;
+  /** The exported model's folder, or another tool's graphs as `openAnyModel` takes them. */
+  readonly model: string;
+  readonly method: "cache-aware" | "buffered";
+  readonly buffered: BufferedOptions | undefined;
   readonly precision: Precision | undefined;
   /** The exported voice activity model's folder. */
   readonly vadFolder: string | undefined;

@@ -1,22 +1,17 @@
 import {
   type BatchReport,
-  lanesOf,
-  type ModelSpec,
   SpeechError,
   type StreamEvent,
-  type StreamMode,
   type StreamOptions,
   savedStreamOptions,
-  stepSec,
-  streamCacheBytes,
-  streamModes,
 } from "@nemo-stt/core";
-import { MAX_LOAD } from "./admission.ts";
+import { type LaneMode, MAX_LOAD } from "./admission.ts";
 import { type CreateWorker, EngineThread, type ThreadHost, type ThreadOptions } from "./engine-thread.ts";
 import type { Engine, EngineClock } from "./open-engine.ts";
 import { type EngineStream, type RemoteHost, RemoteStream } from "./remote-stream.ts";
 import { type SnapshotFile, SnapshotFiles } from "./snapshot-files.ts";
 import { BatchRecord, type BatchStatistics } from "./statistics.ts";
+import type { StreamKind } from "./stream-kind.ts";
 import type { ThreadReport } from "./thread-messages.ts";
 
 /** What an engine is doing, for metrics. */
@@ -29,7 +24,7 @@ export interface EngineStatistics extends BatchStatistics {
     readonly numRestarts: number;
   }[];
   readonly memory: {
-    /** Caches of one stream in one latency mode. */
+    /** Caches of one stream in one latency mode; the sound of a window where the encoder has no caches. */
     readonly cacheBytesPerLane: number;
     /** What streams need to survive the end of their thread: snapshots (but for those of streams that rest, on the disk), and the sound since then. */
     readonly snapshotBytes: number;
@@ -59,8 +54,9 @@ const RESTS_AFTER_SEC = 5;
 export class ThreadedEngine implements Engine, ThreadHost, RemoteHost {
   readonly sampleRateHz: number;
   readonly modes: Engine["modes"];
+  readonly model: Engine["model"];
   readonly createWorker: CreateWorker;
-  readonly #spec: ModelSpec;
+  readonly #kind: StreamKind;
   readonly #options: ThreadedEngineOptions;
   readonly #threads: readonly EngineThread[];
   readonly #places = new Map<RemoteStream, EngineThread>();
@@ -77,11 +73,12 @@ export class ThreadedEngine implements Engine, ThreadHost, RemoteHost {
   #closing: Promise<void> | undefined;
   #whenEmpty: (() => void)[] = [];
 
-  constructor(spec: ModelSpec, options: ThreadedEngineOptions) {
-    this.#spec = spec;
+  constructor(kind: StreamKind, options: ThreadedEngineOptions) {
+    this.#kind = kind;
     this.#options = options;
-    this.sampleRateHz = spec.sampleRateHz;
-    this.modes = streamModes(spec).map(({ attContext, chunkSec }) => ({ attContext, chunkSec }));
+    this.model = { name: kind.name, blankId: kind.blankId };
+    this.sampleRateHz = kind.sampleRateHz;
+    this.modes = kind.modes;
     this.createWorker = options.createWorker;
     this.#threads = Array.from({ length: options.numWorkers }, () => new EngineThread(options.start, this));
     process.on("exit", this.#onExit);
@@ -105,7 +102,7 @@ export class ThreadedEngine implements Engine, ThreadHost, RemoteHost {
   async open(options: StreamOptions, onEvent: (event: StreamEvent) => void, saved?: Uint8Array): Promise<EngineStream> {
     if (this.#isDraining || this.#closing) throw ended();
     const chosen = saved ? savedStreamOptions(saved) : options;
-    const lanes = lanesOf(this.#spec, chosen);
+    const lanes = this.#kind.lanesOf(chosen);
     const thread = this.#admit(lanes);
     const start = {
       id: this.#nextId++,
@@ -132,7 +129,7 @@ export class ThreadedEngine implements Engine, ThreadHost, RemoteHost {
         numRestarts,
       })),
       memory: {
-        cacheBytesPerLane: streamCacheBytes(this.#spec),
+        cacheBytesPerLane: this.#kind.laneBytes,
         snapshotBytes: streams.reduce((sum, { snapshotBytes }) => sum + snapshotBytes, 0),
         replayBytes: streams.reduce((sum, { replayBytes }) => sum + replayBytes, 0),
       },
@@ -174,7 +171,7 @@ export class ThreadedEngine implements Engine, ThreadHost, RemoteHost {
   }
 
   onReport(_thread: EngineThread, { report }: Extract<ThreadReport, { kind: "batch" }>): void {
-    this.#record.add(report, report.numSteps * stepSec(this.#spec));
+    this.#record.add(report, this.#kind.soundSec(report));
     this.#options.onBatch?.(report);
   }
 
@@ -209,13 +206,13 @@ export class ThreadedEngine implements Engine, ThreadHost, RemoteHost {
     for (const thread of this.#threads) thread.flush();
   }
 
-  #place(stream: RemoteStream, lanes: readonly StreamMode[], thread: EngineThread): void {
+  #place(stream: RemoteStream, lanes: readonly LaneMode[], thread: EngineThread): void {
     this.#places.set(stream, thread);
     thread.add(stream, lanes);
   }
 
   /** The thread with the least to do. @throws SpeechError `OVER_CAPACITY` when none carries a further stream */
-  #admit(lanes: readonly StreamMode[]): EngineThread {
+  #admit(lanes: readonly LaneMode[]): EngineThread {
     const { maxStreams } = this.#options;
     const alive = this.#threads.filter((thread) => !thread.isDead);
     if (alive.length === 0)
@@ -231,7 +228,7 @@ export class ThreadedEngine implements Engine, ThreadHost, RemoteHost {
     return best;
   }
 
-  #overloaded(lanes: readonly StreamMode[], best: EngineThread): SpeechError {
+  #overloaded(lanes: readonly LaneMode[], best: EngineThread): SpeechError {
     const percent = (share: number) => `${Math.round(share * 1000) / 10} %`;
     const modes = lanes.map(({ attContext }) => `[${attContext.join(",")}]`).join(" with ");
     const added = best.load.with(lanes) - best.load.with();
@@ -243,7 +240,7 @@ export class ThreadedEngine implements Engine, ThreadHost, RemoteHost {
   }
 
   /** Where a stream goes on whose thread has died: to one that carries it, else to whichever has the least to do. */
-  #refuge(lanes: readonly StreamMode[]): EngineThread | undefined {
+  #refuge(lanes: readonly LaneMode[]): EngineThread | undefined {
     const open = this.#threads.filter((thread) => !thread.isDead && thread.hasPlace);
     const free = open.filter((thread) => thread.isReady && thread.load.with(lanes) <= MAX_LOAD);
     return leastLoaded(free, lanes) ?? leastLoaded(open, lanes);
@@ -262,7 +259,7 @@ export class ThreadedEngine implements Engine, ThreadHost, RemoteHost {
 }
 
 /** By reckoned load, then by number of streams. */
-function leastLoaded(threads: readonly EngineThread[], lanes: readonly StreamMode[]): EngineThread | undefined {
+function leastLoaded(threads: readonly EngineThread[], lanes: readonly LaneMode[]): EngineThread | undefined {
   const [best] = threads
     .map((thread) => ({ thread, load: thread.load.with(lanes) }))
     .sort((a, b) => a.load - b.load || a.thread.numStreams - b.thread.numStreams);

@@ -20,13 +20,13 @@ export async function speech(name: "garden-slt" | "morning-rms", startSec: numbe
   return waveform.slice(startSec * 16_000, endSec * 16_000);
 }
 
-/** Opens an engine on the bundled model, or on a thread that only pretends. */
+/** Opens an engine on the bundled model unless told, or on a thread that only pretends. */
 export async function openTestEngine(
-  options: OpenEngineOptions & { isFake?: boolean } = {},
+  options: OpenEngineOptions & { isFake?: boolean; model?: string } = {},
 ): Promise<Engine & { workers: Worker[] }> {
   const workers: Worker[] = [];
   const fake = new URL("./fake-engine-worker.mjs", import.meta.url);
-  const engine = await openEngine(undefined, {
+  const engine = await openEngine(options.model, {
     createWorker(entry, workerOptions) {
       const worker = new Worker(options.isFake ? fake : entry, workerOptions);
       workers.push(worker);

@@ -1,5 +1,5 @@
 import { FINAL_MARK, type Item, tupleItem, WINDOW_MARK } from "../items.ts";
-import { STT_DOWN, STT_UP, type SttDown, type SttUp } from "../spl/schemas.ts";
+import { STT_DOWN, STT_UP, type SttDown } from "../spl/schemas.ts";
 import type { Peer, Retry } from "./connect.ts";
 import { TcpSink } from "./tcp-sink.ts";
 import { TcpSource } from "./tcp-source.ts";
@@ -17,22 +17,19 @@ export interface CompositeOptions {
   readonly audio: Peer;
   readonly text: Peer;
   readonly retry?: Retry;
-  /** The last chunks so many are sent again on a new connection: what the network lost is made good. 0 unless told. */
-  readonly keptChunks?: number;
   /** Called with what the output port carries, in order. */
   readonly onItem: (item: Item<CompositeText>) => void;
 }
 
 /**
- * The SPL composite `NeMoSTT` as a program: a TCPSink for sound, a TCPSource for text, and between them the two Customs.
- * Records of other sessions and repeats are dropped; a window mark is passed on when the record before it was; a
- * session's end record becomes the final mark.
+ * A plain SPL application as a program: a TCPSink for sound, a TCPSource for text, and between them two Customs that hold
+ * nothing. Records of other sessions and repeats are dropped; a window mark is passed on when the record before it was; a
+ * session's end record becomes the final mark. The toolkit's own composite is `SttSession`.
  */
 export class SttComposite {
   readonly sink: TcpSink<typeof STT_UP>;
   readonly source: TcpSource<typeof STT_DOWN>;
   readonly #options: CompositeOptions;
-  #kept: Item<SttUp>[] = [];
   #seq = 0n;
   #next = 0n;
   /** The record before a mark was passed on, or there was none yet. */
@@ -41,7 +38,7 @@ export class SttComposite {
 
   constructor(options: CompositeOptions) {
     this.#options = options;
-    this.sink = new TcpSink(STT_UP, options.audio, options.retry, () => this.#kept);
+    this.sink = new TcpSink(STT_UP, options.audio, options.retry);
     this.source = new TcpSource(STT_DOWN, options.text, (item) => this.#onDown(item), options.retry);
   }
 
@@ -54,10 +51,7 @@ export class SttComposite {
   async submit(audioChunk: Uint8Array, timestampMs: number): Promise<void> {
     const { sessionId } = this.#options;
     const audioTimestamp = BigInt(Math.round(timestampMs));
-    const item = tupleItem({ sessionId, seq: this.#seq++, audioTimestamp, audioChunk });
-    await this.sink.submit(item);
-    const { keptChunks = 0 } = this.#options;
-    if (keptChunks > 0) this.#kept = [...this.#kept.slice(1 - keptChunks), item];
+    await this.sink.submit(tupleItem({ sessionId, seq: this.#seq++, audioTimestamp, audioChunk }));
   }
 
   /** A window mark of the input port. */
@@ -78,6 +72,8 @@ export class SttComposite {
   }
 
   #onRecord({ sessionId, seq, text, isFinal, confidence }: SttDown): void {
+    // What the service says of itself is nobody's.
+    if (sessionId === "") return;
     this.#isFresh = sessionId === this.#options.sessionId && seq >= this.#next;
     if (!this.#isFresh) return;
     this.#next = seq + 1n;

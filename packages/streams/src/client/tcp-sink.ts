@@ -13,15 +13,11 @@ export class TcpSink<T extends SplTuple> {
   readonly #type: T;
   readonly #peer: Peer;
   readonly #retry: Retry;
-  /** What is sent first on every connection but the first: what the last one may have lost. */
-  readonly #again: () => readonly Item<SplValue<T>>[];
   readonly #abort = new AbortController();
   #socket: Socket | undefined;
   #numConnections = 0;
 
-  /** @param again gives what is sent once more on a new connection, before what could not be sent; nothing unless told */
-  constructor(type: T, peer: Peer, retry: Retry = {}, again: () => readonly Item<SplValue<T>>[] = () => []) {
-    this.#again = again;
+  constructor(type: T, peer: Peer, retry: Retry = {}) {
     this.#type = type;
     this.#peer = peer;
     this.#retry = retry;
@@ -54,7 +50,7 @@ export class TcpSink<T extends SplTuple> {
   async #connected(): Promise<Socket> {
     if (this.#socket && !this.#socket.destroyed) return this.#socket;
     this.#socket = await openSocketAgain(this.#peer, this.#retry, this.#abort.signal);
-    if (this.#numConnections++ > 0) for (const item of this.#again()) this.#socket.write(encodeItem(this.#type, item));
+    this.#numConnections++;
     return this.#socket;
   }
 

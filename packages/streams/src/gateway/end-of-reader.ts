@@ -24,7 +24,7 @@ export class ReaderView {
   constructor(mode: EndReaders, kept: readonly SessionLog[]) {
     this.#mode = mode;
     const live = kept.filter((log) => !log.isEnded);
-    for (const log of live.length === 0 && kept.length === 1 ? kept : live) this.#sessions.add(log);
+    for (const log of live.length === 0 && kept.length === 1 ? kept : live) this.add(log);
     // A reader that missed the beginning cannot tell a repeated mark from a new one unless its record stands before it.
     this.#isBackfilled = kept.some((log) => log.nodes.length > 0);
   }
@@ -34,9 +34,9 @@ export class ReaderView {
     return this.#sessions;
   }
 
-  /** A session began. */
+  /** A session began. Those whose applications name their readers are none of this one's, unless it is named. */
   add(log: SessionLog): void {
-    this.#sessions.add(log);
+    if (!log.resumes || this.#mode === "idle") this.#sessions.add(log);
   }
 
   /** The reader said that it wants no final mark (it sent a byte, which no TCPSource does). */

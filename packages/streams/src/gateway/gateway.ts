@@ -1,6 +1,7 @@
 import type { Socket } from "node:net";
-import type { SpeechEngine } from "@nemo-stt/core";
+import type { EndpointRules, SpeechEngine } from "@nemo-stt/core";
 import { type Clock, SYSTEM_CLOCK } from "../clock.ts";
+import { RECORDS } from "../spl/signals.ts";
 import type { SoundFormat } from "../voice/encodings.ts";
 import { patientEngine } from "./admission.ts";
 import { serveAudio } from "./audio-connection.ts";
@@ -13,7 +14,8 @@ import { type Listener, listen, type TlsOptions } from "./listener.ts";
 import type { GatewayLog } from "./log.ts";
 import { GatewayMetrics, type Observed } from "./metrics.ts";
 import { openRecorder, type Recorder } from "./recorder.ts";
-import type { SessionHost } from "./session.ts";
+import type { SessionHost } from "./session-host.ts";
+import type { SessionName } from "./session-name.ts";
 import { SessionTable } from "./session-table.ts";
 import { prepareState, takeState, writeState } from "./state-file.ts";
 import { TextConnection } from "./text-connection.ts";
@@ -38,6 +40,10 @@ export interface GatewayOptions {
   /** Of sessions whose id and header do not tell: 16-bit PCM at 16 kHz, mono, unless told. */
   readonly format?: Partial<SoundFormat>;
   readonly attContext?: readonly number[];
+  /** When utterances end. */
+  readonly endpoint?: EndpointRules;
+  /** What the engine recognises with: applications that expect another are told so in the log. */
+  readonly model?: { readonly name: string; readonly blankId?: number };
   readonly endReaders?: EndReaders;
   readonly limits?: Partial<GatewayLimits>;
   readonly retention?: Partial<Retention>;
@@ -109,6 +115,8 @@ class RunningGateway implements Gateway {
   #audio: Listener | undefined;
   #text: Listener[] = [];
   #timer: ReturnType<typeof setInterval> | undefined;
+  /** A number for this start of the service; sessions that are gone on with know it. */
+  #incarnation = (BigInt(Date.now()) << 16n) + BigInt(Math.floor(Math.random() * 65_536));
   #numAccepted = 0;
   #drained: Promise<void> | undefined;
   #closed: Promise<void> | undefined;
@@ -124,9 +132,23 @@ class RunningGateway implements Gateway {
     this.table = new SessionTable(this.#sessionHost(), {
       format: { encoding: "s16le", sampleRateHz: 16_000, numChannels: 1, ...options.format },
       attContext: options.attContext,
+      endpoint: options.endpoint,
       onSessionStarted: (log) => this.#onSessionStarted(log),
+      onReaderNamed: (reader, sessionId) => this.#readers.find(({ id }) => id === reader)?.name(sessionId),
+      onNamed: (name) => this.#compare(name),
       onCallEnded: (call, reason) => this.#describe(call, reason),
     });
+  }
+
+  /** Tells when an application expects another model; it is served with the one that is here. */
+  #compare({ id, model, blankId }: SessionName): void {
+    const { log, model: ours } = this.#options;
+    if (!ours) return;
+    const tell = (what: string, expected: string, got: string) =>
+      log.warn(`${id}: expected ${what} ${expected}, got ${got}. Its parameter and the gateway's model differ.`);
+    if (model !== undefined && stemOf(model) !== stemOf(ours.name)) tell("the model", model, ours.name);
+    if (blankId !== undefined && ours.blankId !== undefined && blankId !== ours.blankId)
+      tell("the blank token", `${blankId}`, `${ours.blankId}`);
   }
 
   #describe(call: Call, reason: EndReason): void {
@@ -148,6 +170,10 @@ class RunningGateway implements Gateway {
       engine: patientEngine(engine, admission),
       metrics: this.metrics,
       feed: this.feed,
+      ask: ({ sessionId }, seq) => {
+        const notice = { sessionId, seq, text: "", isFinal: false, confidence: RECORDS.sendAgain };
+        for (const reader of this.#readers) reader.notify(notice);
+      },
       record: recorder && ((name, format, startMs) => recorder.open(name, format, startMs)),
     };
   }
@@ -206,10 +232,11 @@ class RunningGateway implements Gateway {
       journal: this.#journal,
       metrics: this.metrics,
       log,
+      incarnation: this.#incarnation,
       stalledReaderMs: this.#limits.stalledReaderMs,
       endReaders,
       shows: readers.shows,
-      isAlone: () => readers.connected.size === 1,
+      isAlone: () => [...readers.connected].filter(({ isNamed }) => !isNamed).length === 1,
       isSettled: (sinceMs) => readers.cutAtMs < sinceMs || this.#clock.nowMs() - readers.cutAtMs > keepMs,
     });
     readers.connected.add(connection);
@@ -258,6 +285,7 @@ class RunningGateway implements Gateway {
     const state = await takeState(stateFile);
     if (!state) return;
     const { log } = this.#options;
+    this.#incarnation = state.incarnation;
     for (const saved of state.logs) {
       const records = this.#journal.restore(saved);
       const session = state.sessions.find(({ sessionId }) => sessionId === saved.sessionId && !saved.isEnded);
@@ -280,7 +308,7 @@ class RunningGateway implements Gateway {
     const sessions = await this.table.save();
     for (const call of calls) this.#describe(call, "drained");
     try {
-      await writeState(stateFile, { sessions, logs: this.#journal.save() });
+      await writeState(stateFile, { incarnation: this.#incarnation, sessions, logs: this.#journal.save() });
     } catch (error) {
       for (const call of calls) call.end();
       throw error;
@@ -297,6 +325,7 @@ class RunningGateway implements Gateway {
       await this.#saveAndClose(stateFile);
       return;
     }
+    await this.table.release();
     // The port stays open for sessions that are live and were cut; new ones are turned away.
     await this.#until(() => this.table.sessions.size === 0, this.#limits.drainMs);
     await this.table.finishAll("drained");
@@ -328,6 +357,9 @@ class RunningGateway implements Gateway {
     await this.#recorder?.close();
   }
 }
+
+/** A model's name without folder and ending. */
+const stemOf = (name: string): string => (name.split("/").at(-1) ?? "").replace(/\.[a-z]+$/i, "");
 
 /** A filter of session ids: one id, or all that begin with what stands before `*`. */
 function sessionFilter(pattern: string | undefined): (sessionId: string) => boolean {

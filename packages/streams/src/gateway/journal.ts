@@ -1,4 +1,5 @@
 import type { Clock } from "../clock.ts";
+import { isResuming } from "./session-name.ts";
 
 /** A record of a session, as text readers are sent it, with what stands behind it. */
 export interface JournalRecord {
@@ -13,6 +14,8 @@ export interface JournalRecord {
   readonly endsSession: boolean;
   /** Nothing but its mark is worth sending: an empty final of a window in which nothing was said. */
   readonly isMarkOnly: boolean;
+  /** Chunks below are settled with it. */
+  readonly settlesBelow?: bigint;
 }
 
 /** How long records are kept for readers that come back. */
@@ -31,6 +34,8 @@ export const RETENTION: Retention = { keepMs: 60_000, keepRecords: 1000, keepUnt
 /** A session's part of the journal. */
 export class SessionLog {
   readonly sessionId: string;
+  /** Its application speaks in records and signals; its reader is told which one it is. */
+  readonly resumes: boolean;
   /** The audio connection on which the session began: which application it belongs to. Below 0 where nobody knows. */
   applicationId: number;
   readonly startedAtMs: number;
@@ -44,6 +49,7 @@ export class SessionLog {
 
   constructor(sessionId: string, applicationId: number, startedAtMs: number, nextSeq = 0n) {
     this.sessionId = sessionId;
+    this.resumes = isResuming(sessionId);
     this.applicationId = applicationId;
     this.startedAtMs = startedAtMs;
     this.nextSeq = nextSeq;
@@ -80,6 +86,8 @@ export interface JournalReader {
   readonly numBehind: number;
   /** Resolves as soon as there is a next node, or after `detach`. */
   next(): Promise<void>;
+  /** Lets `next` resolve: there is something to do besides records. */
+  nudge(): void;
   /** The reader is gone; idempotent. */
   detach(): void;
 }
@@ -265,6 +273,10 @@ class Reader implements JournalReader {
         resolve();
       };
     });
+  }
+
+  nudge(): void {
+    this.wake?.();
   }
 
   detach(): void {

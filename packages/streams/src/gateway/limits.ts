@@ -16,6 +16,10 @@ export interface GatewayLimits {
   readonly recordMs: number;
   /** How long a session waits for its peer after a cut: TCPSink tries again every few seconds. */
   readonly reconnectMs: number;
+  /** A session that begins in its middle waits so long for what was before. */
+  readonly takeUpMs: number;
+  /** Chunks that are missing are asked for so long, where the application can send them again. */
+  readonly resendMs: number;
   /** A connected session without any sound ends then; the toolkit's own `vgwStaleSessionPurgeInterval`. */
   readonly staleMs: number;
   /** A reader that takes nothing for so long is cut; it comes back and gets the rest. */
@@ -36,6 +40,8 @@ export const GATEWAY_LIMITS: GatewayLimits = {
   admissionMs: 10_000,
   recordMs: 30_000,
   reconnectMs: 60_000,
+  takeUpMs: 2000,
+  resendMs: 15_000,
   staleMs: 10_800_000,
   stalledReaderMs: 60_000,
   handshakeMs: 10_000,

@@ -5,8 +5,8 @@ import { encodeSamples, SpeechError, wavHeader } from "@nemo-stt/core";
 import type { SoundFormat } from "../voice/encodings.ts";
 import type { Call } from "./call.ts";
 import type { CallUtterance, EndReason } from "./feed.ts";
-import type { SessionRecording } from "./session.ts";
 import type { SessionName } from "./session-name.ts";
+import type { SessionRecording } from "./session-recording.ts";
 
 /** A party of a recorded call. */
 export interface RecordedParty {

@@ -17,6 +17,14 @@ export interface SessionName {
   readonly encoding?: EncodingName;
   readonly sampleRateHz?: number;
   readonly attContext?: readonly number[];
+  /** The application keeps what is not settled, speaks in signals, and wants to be spoken to in records. */
+  readonly resumes: boolean;
+  /** Finals with less speech are left out. */
+  readonly minSpeechMs: number;
+  /** The model that the application expects, by its name or its file's. */
+  readonly model?: string;
+  /** The number of the model's blank token that it expects. */
+  readonly blankId?: number;
 }
 
 const MAX_ID_LENGTH = 1024;
@@ -53,11 +61,22 @@ export function parseSessionName(id: string): SessionName {
     encoding: oneOf(id, "encoding", query.get("encoding"), Object.keys(ENCODINGS) as EncodingName[]),
     sampleRateHz: number("sampleRate", 8000, 48_000),
     attContext: parseContext(id, query.get("attContext")),
+    resumes: isResuming(id),
+    minSpeechMs: number("min-speech-ms", 0, 3_600_000) ?? 0,
+    model: query.get("model") ?? undefined,
+    blankId: number("blank-id", 0, 999_999_999),
   };
 }
 
 /** Keys with a meaning; all others are metadata of the channel. */
-const KNOWN_KEYS = new Set([..."call channel role phone speaker parties encoding sampleRate attContext".split(" ")]);
+const KNOWN_KEYS = new Set(
+  "call channel role phone speaker parties encoding sampleRate attContext resume min-speech-ms model blank-id".split(
+    " ",
+  ),
+);
+
+/** Whether a session id says that its application resumes. */
+export const isResuming = (id: string): boolean => /[?&]resume=1(&|$)/.test(id);
 
 function oneOf<T extends string>(id: string, key: string, text: string | null, known: readonly T[]): T | undefined {
   if (text === null || known.includes(text as T)) return (text as T) ?? undefined;

@@ -1,10 +1,13 @@
-import { isSpeechError, SpeechError } from "@nemo-stt/core";
+import { type EndpointRules, isSpeechError, SpeechError } from "@nemo-stt/core";
 import type { SttUp } from "../spl/schemas.ts";
+import { RECORDS, signalOf } from "../spl/signals.ts";
 import { ENCODINGS, type SoundFormat } from "../voice/encodings.ts";
 import { Call } from "./call.ts";
 import type { EndReason } from "./feed.ts";
+import type { Sent } from "./intake.ts";
 import type { SessionLog } from "./journal.ts";
-import { type SavedSession, Session, type SessionHost } from "./session.ts";
+import { Session } from "./session.ts";
+import type { SavedSession, SessionHost } from "./session-host.ts";
 import { parseSessionName, type SessionName } from "./session-name.ts";
 
 /** Where chunks come from: sessions go with it when it ends them. */
@@ -22,8 +25,13 @@ export interface TableOptions {
   /** Of sessions whose id does not tell. */
   readonly format: SoundFormat;
   readonly attContext: readonly number[] | undefined;
+  readonly endpoint: EndpointRules | undefined;
   readonly onCallEnded: (call: Call, reason: EndReason) => void;
   readonly onSessionStarted: (log: SessionLog) => void;
+  /** An application says which text connection is a session's. */
+  readonly onReaderNamed: (reader: bigint, sessionId: string) => void;
+  /** A session id was read: what it expects can be compared with what is there. */
+  readonly onNamed: (name: SessionName) => void;
 }
 
 /** Ended sessions whose numbers are remembered, so that one that comes back goes on with them. */
@@ -61,7 +69,7 @@ export class SessionTable {
   /**
    * Takes a chunk and resolves when the connection's next may come. A session that cannot begin is refused: its end is
    * signalled, the connection's other sessions go on.
-   * @returns nothing where the session was refused
+   * @returns nothing where the session was refused, or was none yet
    * @throws SpeechError `CLOSED` while the gateway is being stopped, `LIMIT_EXCEEDED` for a connection of nonsense
    */
   async offer(connection: Connection, chunk: SttUp): Promise<Session | undefined> {
@@ -69,10 +77,17 @@ export class SessionTable {
       this.#host.metrics.discarded.inc();
       return undefined;
     }
+    const signal = signalOf(chunk);
+    if (signal === "reader") {
+      this.#options.onReaderNamed(chunk.seq, chunk.sessionId);
+      return this.#sessions.get(chunk.sessionId);
+    }
+    const sent: Sent = signal ? { kind: signal, seq: chunk.seq } : { kind: "chunk", chunk };
     try {
-      const session = this.#find(connection, chunk);
+      const session = this.#find(connection, chunk, sent);
+      if (!session) return undefined;
       this.#own(connection, session);
-      await session.offer(chunk);
+      await session.offer(sent);
       return session;
     } catch (error) {
       if (!isSpeechError(error) || error.code === "CLOSED") throw error;
@@ -81,24 +96,41 @@ export class SessionTable {
     }
   }
 
+  /** A session that is none ends like one, so that its reader does. */
+  #endNothing(sessionId: string, connection: Connection): void {
+    const { journal } = this.#host;
+    const log = journal.open(sessionId, connection.id);
+    this.#options.onSessionStarted(log);
+    const marks = { endsSession: true, endsWindow: false, isMarkOnly: false };
+    journal.append(log, { text: "", isFinal: true, confidence: RECORDS.end, ...marks });
+  }
+
   #refuse(connection: Connection, sessionId: string, error: SpeechError): void {
     if (connection.refused.size >= MAX_REFUSED) throw error;
     connection.refused.add(sessionId);
     this.#host.metrics.sessionEnded(true);
     this.#host.log.warn(error.message, { code: error.code, sessionId });
-    const log = this.#host.journal.open(sessionId, connection.id);
-    this.#options.onSessionStarted(log);
-    const end = { text: "", isFinal: true, confidence: -1, endsSession: true, endsWindow: false, isMarkOnly: false };
-    this.#host.journal.append(log, end);
+    this.#endNothing(sessionId, connection);
   }
 
-  #find(connection: Connection, chunk: SttUp): Session {
+  #find(connection: Connection, chunk: SttUp, { kind }: Sent): Session | undefined {
     const session = this.#sessions.get(chunk.sessionId);
-    if (session === undefined) return this.#begin(connection, chunk);
+    if (session === undefined) {
+      if (kind === "chunk" || !this.#isOver(chunk)) return this.#begin(connection, chunk);
+      const isKept = [...this.#host.journal.logs].some((log) => log.sessionId === chunk.sessionId && !log.isHidden);
+      if (!isKept && kind === "end") this.#endNothing(chunk.sessionId, connection);
+      return undefined;
+    }
+    if (session.name.resumes) return session;
     const isOther = this.#owners.get(session) !== connection;
     // Somebody begins anew under the same id: an application that was started again.
     if (isOther && chunk.seq === 0n && session.nextSeq > 0n && !session.isSameStart(chunk)) session.restart();
     return session;
+  }
+
+  /** A mark or an end of a session that said nothing, or that has ended. */
+  #isOver({ sessionId, seq }: SttUp): boolean {
+    return seq === 0n || (this.#remembered.get(sessionId)?.nextSeq ?? -1n) >= seq;
   }
 
   #begin(connection: Connection, chunk: SttUp): Session {
@@ -112,23 +144,29 @@ export class SessionTable {
       throw full("OVER_CAPACITY", limits.maxSessions, "live sessions");
     }
     const name = parseSessionName(chunk.sessionId);
+    this.#options.onNamed(name);
     const before = chunk.seq === 0n ? undefined : this.#remembered.get(name.id);
     // Whoever begins at 0 reads from 0: what is left of an earlier session of that id would be taken for the new one's.
     if (chunk.seq === 0n) for (const log of journal.logs) log.isHidden ||= log.sessionId === name.id;
     const log = journal.open(name.id, connection.id, before?.nextRecord);
-    const session = this.#create(name, log, before?.nextSeq ?? 0n);
+    const session = this.#create(name, log, chunk.seq === 0n ? 0n : before?.nextSeq);
     metrics.sessionsStarted.inc();
     this.#options.onSessionStarted(log);
     return session;
   }
 
-  #create(name: SessionName, log: SessionLog, nextSeq: bigint): Session {
+  #create(name: SessionName, log: SessionLog, nextSeq: bigint | undefined): Session {
+    const { endpoint } = this.#options;
+    const attContext = name.attContext ?? this.#options.attContext;
     const session = new Session(this.#host, {
       name,
       log,
       call: this.#callOf(name),
       format: this.#formatOf(name),
-      attContext: name.attContext ?? this.#options.attContext,
+      stream: {
+        ...(attContext && { attContext }),
+        ...(endpoint && { endpoint }),
+      },
       nextSeq,
       onEnded: (ended) => this.#forget(ended),
     });
@@ -144,12 +182,24 @@ export class SessionTable {
     return saved.flatMap((session) => (session ? [session] : []));
   }
 
+  /** Leaves the sessions that can be taken up to the gateway that follows; nobody is told of an end. */
+  async release(): Promise<void> {
+    const leaving = [...this.#sessions.values()].filter(({ name }) => name.resumes);
+    for (const session of leaving) {
+      this.#sessions.delete(session.name.id);
+      this.#owners.get(session)?.sessions.delete(session);
+      this.#owners.delete(session);
+      this.#detached.delete(session);
+    }
+    await Promise.all(leaving.map((session) => session.release()));
+  }
+
   /**
    * Goes on with a session that was saved. It waits for its peer.
    * @throws SpeechError `STATE_INVALID`, `OVER_CAPACITY` of the engine
    */
   async restore(saved: SavedSession, log: SessionLog): Promise<void> {
-    const session = this.#create(parseSessionName(saved.sessionId), log, saved.nextSeq);
+    const session = this.#create(parseSessionName(saved.sessionId), log, saved.intake.nextSeq);
     this.#detached.set(session, { sinceMs: this.#host.clock.nowMs(), remoteAddress: "" });
     await session.restore(saved).catch(async (error: unknown) => {
       await session.abandon("failed");
@@ -229,6 +279,7 @@ export class SessionTable {
       if (now - sinceMs >= limits.reconnectMs) void session.end("vanished");
     for (const session of this.#sessions.values())
       if (now - session.activeAtMs >= limits.staleMs) void session.end("stale");
+      else void session.sweep(this.#detached.has(session));
     for (const call of this.#calls.values()) call.sweep();
   }
 

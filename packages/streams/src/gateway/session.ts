@@ -1,59 +1,20 @@
-import { isSpeechError, type SpeechEngine } from "@nemo-stt/core";
-import type { Clock } from "../clock.ts";
+import { isSpeechError } from "@nemo-stt/core";
 import type { SttUp } from "../spl/schemas.ts";
-import type { SoundFormat } from "../voice/encodings.ts";
-import { type SavedVoice, Voice, type VoiceOptions, type VoiceText } from "../voice/voice.ts";
-import type { Call } from "./call.ts";
-import { type EndReason, type GatewayFeed, partyRef } from "./feed.ts";
-import type { Journal, SessionLog } from "./journal.ts";
+import { RECORDS } from "../spl/signals.ts";
+import { Voice, type VoiceOptions, type VoiceText } from "../voice/voice.ts";
+import { type EndReason, partyRef } from "./feed.ts";
+import { type InTurn, Intake, type Sent } from "./intake.ts";
+import type { JournalRecord, SessionLog } from "./journal.ts";
 import { createLevelMeter, type LevelMeter } from "./level-meter.ts";
-import type { GatewayLimits } from "./limits.ts";
-import type { GatewayLog } from "./log.ts";
-import type { GatewayMetrics } from "./metrics.ts";
+import type { SavedSession, SessionHost, SessionSetup } from "./session-host.ts";
 import type { SessionName } from "./session-name.ts";
+import { SoundKeeper } from "./session-recording.ts";
+import { Settling } from "./settling.ts";
 
-/** Where a session's sound is kept. */
-export interface SessionRecording {
-  /** Takes mono samples. */
-  write(samples: Float32Array): Promise<void>;
-  close(): Promise<void>;
-}
-
-/** What sessions share. */
-export interface SessionHost {
-  readonly engine: SpeechEngine;
-  readonly clock: Clock;
-  readonly journal: Journal;
-  readonly limits: GatewayLimits;
-  readonly metrics: GatewayMetrics;
-  readonly feed: GatewayFeed;
-  readonly log: GatewayLog;
-  readonly wait: (ms: number) => Promise<void>;
-  /** Opens the recording of a session, where calls are recorded. */
-  readonly record: ((name: SessionName, format: SoundFormat, startMs: number) => Promise<SessionRecording>) | undefined;
-}
-
-/** How a session is heard. */
-export interface SessionSetup {
-  readonly name: SessionName;
-  readonly log: SessionLog;
-  readonly call: Call;
-  readonly format: SoundFormat;
-  readonly attContext: readonly number[] | undefined;
-  /** The chunk that comes next; more than 0 where an earlier session of this id is gone on with. */
-  readonly nextSeq: bigint;
-  /** Called once, after the end record. */
-  readonly onEnded: (session: Session) => void;
-}
-
-/** A live session as plain data; its log is saved with the journal. */
-export interface SavedSession {
-  readonly sessionId: string;
-  readonly nextSeq: bigint;
-  readonly hadInterim: boolean;
-  readonly first: SttUp | undefined;
-  readonly voice: SavedVoice;
-}
+/** Sound without a word that is older than this is silence: texts do not come so late. */
+const SILENCE_SEC = 20;
+/** How often what is missing is asked for. */
+const ASK_AGAIN_MS = 1000;
 
 /** A caller's voice, from chunks to records. Chunks are taken in order, one at a time, from a bounded queue. */
 export class Session {
@@ -63,10 +24,17 @@ export class Session {
   readonly #setup: SessionSetup;
   #voice: Voice;
   readonly #levels: LevelMeter;
-  #recording: SessionRecording | undefined;
-  #recordedHz = 0;
-  #isRecordingOver = false;
-  #nextSeq: bigint;
+  readonly #sound: SoundKeeper;
+  #intake: Intake;
+  #settling = new Settling();
+  /** Chunks below are heard. */
+  #heardBelow = 0n;
+  /** The mark that ends the window stands for itself, and none stands behind the last final. */
+  #isMarkApart = false;
+  /** Silence was settled up to here. */
+  #silentSec = 0;
+  #askedAtMs = Number.NEGATIVE_INFINITY;
+  #waitsSinceMs = 0;
   #first: SttUp | undefined;
   #tail: Promise<void> = Promise.resolve();
   #queuedSec = 0;
@@ -82,7 +50,8 @@ export class Session {
     this.records = setup.log;
     this.#host = host;
     this.#setup = setup;
-    this.#nextSeq = setup.nextSeq;
+    this.#intake = new Intake(setup.nextSeq, setup.name.resumes);
+    this.#sound = new SoundKeeper(host, setup.name);
     this.activeAtMs = host.clock.nowMs();
     this.#levels = createLevelMeter();
     this.#voice = new Voice(this.#voiceOptions());
@@ -91,7 +60,9 @@ export class Session {
 
   /** Goes on with a session that was saved. */
   async restore(saved: SavedSession): Promise<void> {
-    this.#nextSeq = saved.nextSeq;
+    this.#intake = Intake.restore(saved.intake, this.name.resumes);
+    this.#settling = new Settling(saved.settling);
+    this.#heardBelow = saved.intake.nextSeq ?? 0n;
     this.#hadInterim = saved.hadInterim;
     this.#first = saved.first;
     this.#voice = await Voice.restore(this.#voiceOptions(), saved.voice);
@@ -106,17 +77,28 @@ export class Session {
     if (this.isFailed) return undefined;
     this.#state = "ended";
     const voice = await this.#voice.save();
-    await this.#closeRecording();
+    await this.#sound.close();
     const { id: sessionId } = this.name;
-    return { sessionId, nextSeq: this.#nextSeq, hadInterim: this.#hadInterim, first: this.#first, voice };
+    const order = { intake: this.#intake.save(), settling: this.#settling.save() };
+    return { sessionId, ...order, hadInterim: this.#hadInterim, first: this.#first, voice };
+  }
+
+  /** Leaves the session to another gateway, which its application will send everything to that is not settled. */
+  async release(): Promise<void> {
+    this.#state = "ended";
+    await this.#tail;
+    await this.#voice.close();
+    await this.#sound.close();
+    this.#host.feed.publish({ type: "session-ended", reason: "drained", heardSec: this.heardSec, ...this.#ref() });
+    this.#setup.call.leave(this.name, "drained");
   }
 
   #voiceOptions(): VoiceOptions {
-    const { name, format, attContext } = this.#setup;
+    const { name, format, stream } = this.#setup;
     return {
       engine: this.#host.engine,
       format,
-      stream: attContext ? { attContext } : {},
+      stream,
       clock: this.#host.clock,
       name: `session ${name.id.slice(0, 80)}`,
       onText: (text) => this.#onText(text),
@@ -125,7 +107,7 @@ export class Session {
 
   /** The chunk that comes next. */
   get nextSeq(): bigint {
-    return this.#nextSeq;
+    return this.#intake.nextSeq ?? 0n;
   }
 
   get isEnded(): boolean {
@@ -161,40 +143,82 @@ export class Session {
   restart(): void {
     this.#host.metrics.restarts.inc();
     this.#host.log.warn(`${this.name.id}: its application began again.`, { sessionId: this.name.id });
-    this.#nextSeq = 0n;
+    this.#intake.restart();
     this.#first = undefined;
     void this.#enqueue(async () => {
       await this.#voice.endWindow();
+      this.#settling = new Settling();
       this.#voice = new Voice(this.#voiceOptions());
     });
   }
 
-  /** Takes a chunk. Resolves when the next may come: the caller does not read its socket meanwhile. */
-  async offer(chunk: SttUp): Promise<void> {
+  /** Takes what was sent. Resolves when the next may come: the caller does not read its socket meanwhile. */
+  async offer(sent: Sent): Promise<void> {
     this.activeAtMs = this.#host.clock.nowMs();
     const { metrics } = this.#host;
     if (this.#state !== "live") {
       metrics.discarded.inc();
       return;
     }
-    if (chunk.seq < this.#nextSeq) {
-      metrics.repeats.inc();
-      return;
+    const wasWaiting = this.#intake.isWaiting;
+    const turn = this.#intake.offer(sent);
+    if (turn === "repeat") metrics.repeats.inc();
+    else if (turn !== "held") await this.#take(turn);
+    else if (!wasWaiting) {
+      this.#waitsSinceMs = this.activeAtMs;
+      this.#ask();
     }
-    const numMissing = Number(chunk.seq - this.#nextSeq);
-    this.#nextSeq = chunk.seq + 1n;
+  }
+
+  async #take({ sent, numMissing }: InTurn): Promise<void> {
+    if (sent.kind === "chunk") await this.#chunk(sent.chunk, numMissing);
+    else if (sent.kind === "mark") await this.#enqueue(() => this.#endWindow(sent.seq));
+    else await this.end("final-mark");
+  }
+
+  async #chunk(chunk: SttUp, numMissing: number): Promise<void> {
     this.#first ??= chunk;
     const seconds = this.#seconds(chunk);
     this.#queuedSec += seconds;
     void this.#enqueue(async () => {
       try {
         if (numMissing > 0) await this.#onGap(chunk, numMissing);
-        await this.#take(chunk);
+        await this.#hear(chunk);
       } finally {
         this.#queuedSec -= seconds;
       }
     });
     await this.#room();
+  }
+
+  /** A mark with a number of its own, which its answer gives back. */
+  async #endWindow(seq: bigint): Promise<void> {
+    this.#isMarkApart = true;
+    this.#heardBelow = seq + 1n;
+    await this.#voice.endWindow();
+    this.#isMarkApart = false;
+    this.#append({ text: `${seq}`, isFinal: true, confidence: RECORDS.markAnswered });
+  }
+
+  /**
+   * Looks at the clock: asks for what is missing, gives it up in the end.
+   * @param isCut nobody is there who sends: what was on its way is lost, if anything was
+   */
+  async sweep(isCut: boolean): Promise<void> {
+    if (this.#state !== "live") return;
+    const { clock, limits } = this.#host;
+    const now = clock.nowMs();
+    const patienceMs = this.name.resumes ? limits.resendMs : limits.takeUpMs;
+    if (this.#intake.isWaiting && now - this.#waitsSinceMs >= patienceMs) {
+      // All at once: what comes meanwhile comes after them.
+      await Promise.all(this.#intake.giveUp().map((turn) => this.#take(turn)));
+    } else if ((this.#intake.isWaiting || isCut) && now - this.#askedAtMs >= ASK_AGAIN_MS) this.#ask();
+  }
+
+  #ask(): void {
+    if (!this.name.resumes) return;
+    this.#askedAtMs = this.#host.clock.nowMs();
+    this.#host.ask(this.records, this.nextSeq);
   }
 
   #seconds({ audioChunk }: SttUp): number {
@@ -228,7 +252,11 @@ export class Session {
   }
 
   async #finish(reason: EndReason): Promise<void> {
-    await this.#enqueue(() => this.#voice.endWindow());
+    for (const turn of this.#intake.giveUp()) if (turn.sent.kind !== "end") await this.#take(turn);
+    await this.#enqueue(() => {
+      this.#isMarkApart = this.name.resumes;
+      return this.#voice.endWindow();
+    });
     await this.#close(reason);
     this.#state = "ended";
     this.#setup.onEnded(this);
@@ -247,8 +275,8 @@ export class Session {
   async #close(reason: EndReason): Promise<void> {
     if (this.#isClosed) return;
     this.#isClosed = true;
-    await this.#closeRecording();
-    this.#append({ text: "", isFinal: true, confidence: -1, endsSession: true });
+    await this.#sound.close();
+    this.#append({ text: "", isFinal: true, confidence: RECORDS.end, endsSession: true });
     this.#host.metrics.sessionEnded(reason === "failed");
     this.#host.feed.publish({ type: "session-ended", reason, heardSec: this.heardSec, ...this.#ref() });
     this.#setup.call.leave(this.name, reason);
@@ -281,21 +309,36 @@ export class Session {
     await this.#close("failed");
   }
 
-  async #take(chunk: SttUp): Promise<void> {
+  async #hear(chunk: SttUp): Promise<void> {
     const host = this.#host;
     host.metrics.audioBytes.inc(chunk.audioChunk.length);
+    this.#heardBelow = chunk.seq + 1n;
     const samples = await this.#voice.feed(chunk.audioChunk, Number(chunk.audioTimestamp));
+    if (this.#voice.isBetweenSamples) this.#settling.add({ heardSec: this.#voice.heardSec, below: this.#heardBelow });
+    this.#settleSilence();
     if (samples.length === 0) return;
     host.metrics.audioSeconds.inc(samples.length / this.#voice.format.sampleRateHz);
-    await this.#record(samples);
+    await this.#sound.keep(samples, this.#voice.format, this.#voice.endMs);
     this.#setup.call.hear(this.name, this.#voice.endMs);
     if (!host.feed.isHeard) return;
     const level = this.#levels.take(samples, this.#voice.format.sampleRateHz);
     if (level) host.feed.publish({ type: "level", ...level, endMs: this.#voice.endMs, ...this.#ref() });
   }
 
+  /** Long silence need not be kept by its sender: no final will say so. */
+  #settleSilence(): void {
+    const silentSec = this.#voice.heardSec - SILENCE_SEC;
+    if (!this.name.resumes || this.#hadInterim || silentSec < this.#silentSec + SILENCE_SEC) return;
+    this.#silentSec = silentSec;
+    const below = this.#settling.settle(silentSec);
+    if (below !== undefined) this.#append({ text: `${below - 1n}`, isFinal: true, confidence: RECORDS.markAnswered });
+  }
+
   async #onGap(chunk: SttUp, numMissing: number): Promise<void> {
-    const missingMs = this.#voice.heardSec === 0 ? 0 : Math.max(0, Number(chunk.audioTimestamp) - this.#voice.endMs);
+    // Before the first sound there is no clock: chunks are as long as the one that came.
+    const unheardMs = Math.round(numMissing * this.#seconds(chunk) * 1000);
+    const isHeard = this.#voice.heardSec > 0;
+    const missingMs = isHeard ? Math.max(0, Number(chunk.audioTimestamp) - this.#voice.endMs) : unheardMs;
     this.#host.metrics.missing.inc(numMissing);
     this.#host.log.warn(`${this.name.id}: ${numMissing} chunks before ${chunk.seq} never came (${missingMs} ms).`, {
       sessionId: this.name.id,
@@ -304,37 +347,16 @@ export class Session {
     await this.#voice.skip(missingMs);
   }
 
-  async #record(samples: Float32Array): Promise<void> {
-    const { record, log } = this.#host;
-    if (!record || this.#isRecordingOver) return;
-    try {
-      const { sampleRateHz } = this.#voice.format;
-      if (this.#recording && this.#recordedHz !== sampleRateHz) await this.#closeRecording();
-      this.#recordedHz = sampleRateHz;
-      const startMs = this.#voice.endMs - (samples.length * 1000) / sampleRateHz;
-      this.#recording ??= await record(this.name, this.#voice.format, startMs);
-      await this.#recording.write(samples);
-    } catch (error) {
-      // A full disk must not end a call; it is told, and counted.
-      this.#isRecordingOver = true;
-      this.#host.metrics.recordingsFailed.inc();
-      log.error(`${this.name.id}: recording stopped: ${String(error)}`, { sessionId: this.name.id });
-    }
-  }
-
-  async #closeRecording(): Promise<void> {
-    const recording = this.#recording;
-    this.#recording = undefined;
-    await recording?.close().catch((error: unknown) => {
-      this.#host.metrics.recordingsFailed.inc();
-      this.#host.log.error(`${this.name.id}: recording is incomplete: ${String(error)}`, { sessionId: this.name.id });
-    });
-  }
-
-  #onText(text: VoiceText): void {
+  #onText(heard: VoiceText): void {
+    const text = this.#wanted(heard);
     const isMarkOnly = text.isFinal && text.text === "" && !this.#hadInterim;
     this.#hadInterim = !text.isFinal;
-    this.#append({ ...text, endsSession: false, isMarkOnly });
+    const settlesBelow = text.isFinal ? this.#settle(text) : undefined;
+    const endsWindow = text.endsWindow && !this.#isMarkApart;
+    if (!isMarkOnly || !this.#isMarkApart) {
+      const { isFinal, confidence } = text;
+      this.#append({ text: text.text, isFinal, confidence, endsWindow, isMarkOnly, settlesBelow });
+    }
     this.#setup.call.text(this.name, text);
     if (text.text !== "") this.#host.metrics.latency.observe(text.latencyMs / 1000);
     if (isMarkOnly) return;
@@ -343,16 +365,22 @@ export class Session {
     this.#host.feed.publish({ type: text.isFinal ? "final" : "interim", ...times, ...this.#ref() });
   }
 
-  #append(record: {
-    text: string;
-    isFinal: boolean;
-    confidence: number;
-    endsSession: boolean;
-    endsWindow?: boolean;
-    isMarkOnly?: boolean;
-  }): void {
-    const { text, isFinal, confidence, endsSession, endsWindow = false, isMarkOnly = false } = record;
-    this.#host.journal.append(this.records, { text, isFinal, confidence, endsSession, endsWindow, isMarkOnly });
+  /** A final with too little speech is an empty one, so that what was shown of it goes. */
+  #wanted(text: VoiceText): VoiceText {
+    if (!text.isFinal || this.name.minSpeechMs === 0) return text;
+    const speechSec = text.words.reduce((sum, { startSec, endSec }) => sum + endSec - startSec, 0);
+    return speechSec * 1000 >= this.name.minSpeechMs ? text : { ...text, text: "", words: [], confidence: 0 };
+  }
+
+  #settle({ settledSec, endsWindow }: VoiceText): bigint | undefined {
+    const below = this.#settling.settle(settledSec);
+    if (!this.name.resumes) return undefined;
+    return endsWindow ? this.#heardBelow : below;
+  }
+
+  #append(record: Pick<JournalRecord, "text" | "isFinal" | "confidence"> & Partial<JournalRecord>): void {
+    const usual = { endsSession: false, endsWindow: false, isMarkOnly: false };
+    this.#host.journal.append(this.records, { ...usual, ...record });
   }
 
   #ref() {

@@ -2,15 +2,17 @@ import { mkdir, readFile, rename, rm, writeFile } from "node:fs/promises";
 import { dirname } from "node:path";
 import { SpeechError } from "@nemo-stt/core";
 import type { SavedLog } from "./journal.ts";
-import type { SavedSession } from "./session.ts";
+import type { SavedSession } from "./session-host.ts";
 
 /** What a gateway leaves for the one that goes on. */
 export interface GatewayState {
+  /** The number of the start that the sessions know: whoever goes on with them is the same service to them. */
+  readonly incarnation: bigint;
   readonly sessions: readonly SavedSession[];
   readonly logs: readonly SavedLog[];
 }
 
-const SCHEMA = "nemo-stt/gateway/1";
+const SCHEMA = "nemo-stt/gateway/2";
 
 /**
  * Writes the state, whole or not at all.
@@ -35,7 +37,7 @@ export async function writeState(path: string, state: GatewayState): Promise<voi
  * @throws SpeechError `WRITE_FAILED`
  */
 export async function prepareState(path: string): Promise<void> {
-  await writeState(`${path}.probe`, { sessions: [], logs: [] });
+  await writeState(`${path}.probe`, { incarnation: 0n, sessions: [], logs: [] });
   await rm(`${path}.probe`);
 }
 
@@ -68,7 +70,8 @@ function parseState(path: string, text: string): GatewayState {
     throw invalid("no JSON", cause);
   }
   if (state?.schema !== SCHEMA) throw invalid(`the schema ${String(state?.schema)}`);
-  if (!Array.isArray(state.sessions) || !Array.isArray(state.logs)) throw invalid("no sessions and logs");
+  if (typeof state.incarnation !== "bigint" || !Array.isArray(state.sessions) || !Array.isArray(state.logs))
+    throw invalid("no sessions, logs and number");
   return state;
 }
 

@@ -1,7 +1,8 @@
 import type { Socket } from "node:net";
 import { FINAL_MARK, tupleItem, WINDOW_MARK } from "../items.ts";
 import { encodeItem } from "../spl/encode.ts";
-import { STT_DOWN } from "../spl/schemas.ts";
+import { STT_DOWN, type SttDown } from "../spl/schemas.ts";
+import { RECORDS } from "../spl/signals.ts";
 import { type EndReaders, ReaderView } from "./end-of-reader.ts";
 import type { Journal, JournalReader, Node, SessionLog } from "./journal.ts";
 import type { GatewayLog } from "./log.ts";
@@ -12,6 +13,8 @@ export interface TextHost {
   readonly journal: Journal;
   readonly metrics: GatewayMetrics;
   readonly log: GatewayLog;
+  /** Tells one start of the service from another. */
+  readonly incarnation: bigint;
   readonly stalledReaderMs: number;
   readonly endReaders: EndReaders;
   /** Which sessions this port shows. */
@@ -34,6 +37,7 @@ const FINAL_BYTES = encodeItem(STT_DOWN, FINAL_MARK);
 
 /** One text reader: first everything that is kept, then what comes. */
 export class TextConnection {
+  readonly id: bigint;
   readonly #socket: Socket;
   readonly #host: TextHost;
   readonly #view: ReaderView;
@@ -43,10 +47,21 @@ export class TextConnection {
   readonly #hidden: ReadonlySet<SessionLog>;
   /** It was behind: interims that are outdated are left out until it has caught up. */
   #isBehind = false;
+  /** The session whose reader it is, where its application said so. */
+  #sessionId: string | undefined;
+  /** Sessions whose end it was sent, until it is known whose reader it is. */
+  readonly #ended = new Set<string>();
+  /** What is said besides records. */
+  #notices: SttDown[] = [];
   #isFinalSent = false;
   #isConfirmed = false;
 
+  /** @param id what applications call it by */
   constructor(socket: Socket, id: number, host: TextHost) {
+    const notice = { sessionId: "", text: "", isFinal: false };
+    this.#notices.push({ ...notice, seq: host.incarnation, text: "resume", confidence: RECORDS.service });
+    this.#notices.push({ ...notice, seq: BigInt(id), confidence: RECORDS.reader });
+    this.id = BigInt(id);
     this.#socket = socket;
     this.#host = host;
     this.#name = `text reader ${id} of ${socket.remoteAddress ?? ""}`;
@@ -67,6 +82,25 @@ export class TextConnection {
   /** A session began somewhere. */
   onSessionStarted(log: SessionLog): void {
     if (this.#host.shows(log.sessionId)) this.#view.add(log);
+  }
+
+  /** Its application says whose reader it is: it gets nothing else from now on, and ends with that session. */
+  name(sessionId: string): void {
+    this.#sessionId = sessionId;
+    this.#reader.nudge();
+  }
+
+  /** Its application said whose reader it is. */
+  get isNamed(): boolean {
+    return this.#sessionId !== undefined;
+  }
+
+  /** Says something besides records. */
+  notify(notice: SttDown): void {
+    if (!this.#host.shows(notice.sessionId)) return;
+    if (this.#sessionId !== undefined && this.#sessionId !== notice.sessionId) return;
+    this.#notices.push(notice);
+    this.#reader.nudge();
   }
 
   /** Writes until the reader is gone or has got its final mark. */
@@ -97,13 +131,17 @@ export class TextConnection {
   }
 
   #batch(): { bytes: Uint8Array; nodes: Node[] } {
-    const parts: Uint8Array[] = [];
+    const parts: Uint8Array[] = this.#notices.splice(0).map((notice) => encodeItem(STT_DOWN, tupleItem(notice)));
     const nodes: Node[] = [];
     let numBytes = 0;
+    if (this.#sessionId !== undefined && this.#ended.has(this.#sessionId)) {
+      this.#isFinalSent = true;
+      parts.push(FINAL_BYTES);
+    }
     while (numBytes < MAX_BATCH_BYTES && !this.#isFinalSent) {
       const node = this.#reader.advance();
       if (!node) break;
-      if (node.isRemoved || this.#hidden.has(node.log) || !this.#host.shows(node.log.sessionId)) continue;
+      if (node.isRemoved || this.#hidden.has(node.log) || !this.#isShown(node.log)) continue;
       for (const part of this.#bytesOf(node)) {
         parts.push(part);
         numBytes += part.length;
@@ -113,19 +151,34 @@ export class TextConnection {
     return { bytes: Buffer.concat(parts), nodes };
   }
 
+  #isShown({ sessionId }: SessionLog): boolean {
+    if (this.#sessionId !== undefined) return this.#sessionId === sessionId;
+    return this.#host.shows(sessionId);
+  }
+
   /** A record and the mark that belongs to it; the end of a session as the final mark where it is the reader's end. */
   #bytesOf({ log, record }: Node): Uint8Array[] {
-    if (record.endsSession && this.#view.pass(log, this.#host.isAlone())) {
-      this.#isFinalSent = true;
-      return [FINAL_BYTES];
+    const { sessionId } = log;
+    if (record.endsSession) {
+      const isOwnEnd = this.#sessionId === sessionId;
+      this.#isFinalSent = isOwnEnd || (this.#view.pass(log, this.#host.isAlone()) && !this.isNamed);
+      if (log.resumes && !isOwnEnd) this.#ended.add(sessionId);
+      if (this.#isFinalSent && !isOwnEnd) return [FINAL_BYTES];
     }
     if (this.#isBehind && !record.isFinal && log.nodes.at(-1)?.record !== record) return [];
     const isBare = record.isMarkOnly && this.#view.allowsBareMarks;
     const { seq, text, isFinal, confidence } = record;
-    const tuple = { sessionId: log.sessionId, seq, text, isFinal, confidence };
-    const bytes = isBare ? [] : [encodeItem(STT_DOWN, tupleItem(tuple))];
-    this.#host.metrics.tuplesSent.inc(bytes.length);
-    return record.endsWindow ? [...bytes, WINDOW_BYTES] : bytes;
+    const tuples: SttDown[] = isBare ? [] : [{ sessionId, seq, text, isFinal, confidence }];
+    const { settlesBelow } = record;
+    if (settlesBelow !== undefined) {
+      const settled = { text: `${seq}`, isFinal: false, confidence: RECORDS.settled };
+      tuples.unshift({ sessionId, seq: settlesBelow, ...settled });
+    }
+    this.#host.metrics.tuplesSent.inc(tuples.length);
+    const bytes = tuples.map((tuple) => encodeItem(STT_DOWN, tupleItem(tuple)));
+    if (record.endsWindow) bytes.push(WINDOW_BYTES);
+    if (this.#isFinalSent) bytes.push(FINAL_BYTES);
+    return bytes;
   }
 
   async #write(bytes: Uint8Array, nodes: readonly Node[], gone: Promise<void>): Promise<void> {

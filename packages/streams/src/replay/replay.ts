@@ -1,10 +1,9 @@
 import { encodeSamples } from "@nemo-stt/core";
 import { openAudio } from "@nemo-stt/node";
+import type { CompositeText } from "../client/composite.ts";
 import type { Peer, Retry } from "../client/connect.ts";
-import { TcpSink } from "../client/tcp-sink.ts";
-import { TcpSource } from "../client/tcp-source.ts";
-import { FINAL_MARK, type Item, tupleItem } from "../items.ts";
-import { STT_DOWN, STT_UP, type SttDown, type SttUp } from "../spl/schemas.ts";
+import { SttSession } from "../client/stt-session.ts";
+import type { Item } from "../items.ts";
 import type { PlayableCall, PlayableParty } from "./recordings.ts";
 
 /** How calls are played. */
@@ -40,18 +39,17 @@ export interface ReplaySummary {
   readonly wallSec: number;
 }
 
-/** A party under its session id. */
+/** A party and what its session is called. */
 interface Session extends PlayableParty {
   readonly callId: string;
-  readonly sessionId: string;
+  readonly name: string;
+  readonly options: string;
 }
 
 const DEFAULT_BLOCK_MS = 100;
-/** Two and a half seconds of two parties. */
-const KEPT_CHUNKS = 50;
 
 /**
- * Plays calls to a gateway as an SPL application would send them: a TCPSink for each call, one TCPSource for all texts.
+ * Plays calls to a gateway as an SPL application would send them: a TCPSink and a TCPSource for each party.
  * Resolves when every session's end came.
  * @throws SpeechError of the recordings, or the connection's error where `retry.maxAttempts` is used up
  */
@@ -62,32 +60,15 @@ export async function replayCalls(calls: readonly PlayableCall[], options: Repla
   const copies = Array.from({ length: options.copies ?? 1 }, (_, copy) => copy);
   const named = copies.flatMap((copy) => calls.map((call) => sessionsOf(call, `${run}-${copy}`)));
   const playing = await Promise.all(named);
-  const sessions = new Map(playing.flat().map((session) => [session.sessionId, session]));
-  const open = new Set(sessions.keys());
-  const next = new Map<string, bigint>();
   let numFinals = 0;
-  const onItem = (item: Item<SttDown>) => {
-    if (item.kind !== "tuple" || !open.has(item.tuple.sessionId)) return;
-    const { sessionId, seq, text, isFinal, confidence } = item.tuple;
-    if (seq < (next.get(sessionId) ?? 0n)) return;
-    next.set(sessionId, seq + 1n);
-    if (confidence < 0) open.delete(sessionId);
-    else if (isFinal && text !== "") {
-      numFinals++;
-      const { callId, channelRole, channelNumber } = sessions.get(sessionId) as Session;
-      options.onFinal?.({ callId, channelRole, channelNumber, text, confidence });
-    }
-    if (open.size === 0) source.close();
+  const onFinal = (text: ReplayedText) => {
+    numFinals++;
+    options.onFinal?.(text);
   };
-  const source = new TcpSource(STT_DOWN, options.text, onItem, { ...options.retry, endsByRecords: true });
-  const played = Promise.all(playing.map((call) => playCall(call, options)));
-  try {
-    const audioSec = (await Promise.all([played, source.done]))[0].reduce((sum, seconds) => sum + seconds, 0);
-    const wallSec = (performance.now() - startedMs) / 1000;
-    return { numCalls: playing.length, numSessions: sessions.size, numFinals, audioSec, wallSec };
-  } finally {
-    source.close();
-  }
+  const played = await Promise.all(playing.map((call) => playCall(call, options, onFinal)));
+  const wallSec = (performance.now() - startedMs) / 1000;
+  const audioSec = played.reduce((sum, seconds) => sum + seconds, 0);
+  return { numCalls: playing.length, numSessions: playing.flat().length, numFinals, audioSec, wallSec };
 }
 
 async function sessionsOf(call: PlayableCall, run: string): Promise<Session[]> {
@@ -104,7 +85,7 @@ async function sessionsOf(call: PlayableCall, run: string): Promise<Session[]> {
       ...party.metadata,
       ...(party.phoneNumber ? { phone: party.phoneNumber } : {}),
     });
-    return { ...party, callId: call.callId, sessionId: `${call.callId}-${run}-${party.channelNumber}?${query}` };
+    return { ...party, callId: call.callId, name: `${call.callId}-${run}-${party.channelNumber}`, options: `${query}` };
   });
   return Promise.all(sessions);
 }
@@ -117,31 +98,47 @@ interface Due {
   readonly seconds: number;
 }
 
-/** Plays the parties of one call through one connection, in the order of their clock. Gives the sound in seconds. */
-async function playCall(parties: readonly Session[], options: ReplayOptions): Promise<number> {
-  // What a gateway that is started again may have missed is sent again.
-  let kept: Item<SttUp>[] = [];
-  const sink = new TcpSink(STT_UP, options.audio, options.retry, () => kept);
+/** Plays the parties of one call in the order of their clock. Gives the sound in seconds. */
+async function playCall(
+  parties: readonly Session[],
+  options: ReplayOptions,
+  onFinal: (text: ReplayedText) => void,
+): Promise<number> {
+  const { audio, text, retry } = options;
+  const sessions = new Map(
+    parties.map((party) => {
+      const { name, callId, channelRole, channelNumber } = party;
+      const onItem = (item: Item<CompositeText>) => {
+        if (item.kind !== "tuple" || !item.tuple.isFinal) return;
+        onFinal({ callId, channelRole, channelNumber, text: item.tuple.text, confidence: item.tuple.confidence });
+      };
+      return [party, new SttSession({ name, options: party.options, audio, text, retry, onItem })];
+    }),
+  );
+  const all = [...sessions.values()];
+  const ended = Promise.all(all.map(({ done }) => done));
+  try {
+    return (await Promise.all([sendAll(parties, sessions, options), ended]))[0];
+  } finally {
+    await Promise.all(all.map((session) => session.close()));
+  }
+}
+
+async function sendAll(
+  parties: readonly Session[],
+  sessions: ReadonlyMap<Session, SttSession>,
+  options: ReplayOptions,
+): Promise<number> {
   const startedMs = performance.now();
-  const seqs = new Map<string, bigint>();
   const sources = parties.map((session) => blocksOf(session, options.blockMs ?? DEFAULT_BLOCK_MS));
   let audioSec = 0;
-  try {
-    for await (const { session, atMs, bytes, seconds } of byTime(sources)) {
-      const waitMs = options.isRealTime ? startedMs + atMs + seconds * 1000 - performance.now() : 0;
-      if (waitMs > 0) await new Promise((resolve) => setTimeout(resolve, waitMs));
-      const { sessionId } = session;
-      const seq = seqs.get(sessionId) ?? 0n;
-      seqs.set(sessionId, seq + 1n);
-      const item = tupleItem({ sessionId, seq, audioTimestamp: BigInt(Math.round(atMs)), audioChunk: bytes });
-      await sink.submit(item);
-      kept = [...kept.slice(1 - KEPT_CHUNKS), item];
-      audioSec += seconds;
-    }
-    await sink.submit(FINAL_MARK);
-  } finally {
-    await sink.close();
+  for await (const { session, atMs, bytes, seconds } of byTime(sources)) {
+    const waitMs = options.isRealTime ? startedMs + atMs + seconds * 1000 - performance.now() : 0;
+    if (waitMs > 0) await new Promise((resolve) => setTimeout(resolve, waitMs));
+    await sessions.get(session)?.submit(bytes, atMs);
+    audioSec += seconds;
   }
+  await Promise.all([...sessions.values()].map((session) => session.submitFinal()));
   return audioSec;
 }
 

@@ -1,4 +1,4 @@
-import type { SpeechEngine, SpeechStream, StreamEvent, StreamOptions, TimedText } from "@nemo-stt/core";
+import type { FinalEvent, SpeechEngine, SpeechStream, StreamEvent, StreamOptions, TimedText } from "@nemo-stt/core";
 import type { Clock } from "../clock.ts";
 import type { SoundFormat } from "./encodings.ts";
 import { createSoundDecoder, type SavedDecoder, type SoundDecoder } from "./sound-decoder.ts";
@@ -23,6 +23,8 @@ export interface VoiceText {
   readonly joinsPrevious: boolean;
   /** From when the last sample that it needed came until now. */
   readonly latencyMs: number;
+  /** Of a final: sound up to here (`heardSec` of the voice) has nothing to do with what comes; 0 for interims. */
+  readonly settledSec: number;
 }
 
 /** How a voice is recognised. */
@@ -45,6 +47,7 @@ export interface SavedVoice {
   /** The engine's stream, where a window has begun. */
   readonly stream: Uint8Array | undefined;
   readonly streamSample: number;
+  readonly streamSec: number;
   readonly numUtterances: number;
   readonly firstTimestampMs: number | undefined;
   readonly carried: Uint8Array;
@@ -65,6 +68,7 @@ export class Voice {
   #stream: SpeechStream | undefined;
   /** Where the engine's stream began. */
   #streamSample = 0;
+  #streamSec = 0;
   #numUtterances = 0;
   /** Finals of a window's end are held back: the last of them carries the mark. */
   #held: VoiceText[] | undefined;
@@ -88,6 +92,7 @@ export class Voice {
     voice.#decoder = createSoundDecoder(options.format, options.name, saved.decoder);
     voice.#timeLine = saved.timeLine && TimeLine.restore(saved.timeLine);
     voice.#streamSample = saved.streamSample;
+    voice.#streamSec = saved.streamSec;
     voice.#numUtterances = saved.numUtterances;
     voice.#firstTimestampMs = saved.firstTimestampMs;
     voice.#carried = saved.carried.slice();
@@ -105,6 +110,7 @@ export class Voice {
       timeLine: this.#timeLine?.save(),
       stream,
       streamSample: this.#streamSample,
+      streamSec: this.#streamSec,
       numUtterances: this.#numUtterances,
       firstTimestampMs: this.#firstTimestampMs,
       carried: this.#carried,
@@ -120,6 +126,11 @@ export class Voice {
   /** The caller's time behind the last sample. */
   get endMs(): number {
     return this.#timeLine?.endMs ?? this.#firstTimestampMs ?? 0;
+  }
+
+  /** No sample is cut at this point. */
+  get isBetweenSamples(): boolean {
+    return this.#carried.length === 0 && this.#decoder.pendingBytes().length === 0;
   }
 
   /** Sound so far. */
@@ -159,6 +170,7 @@ export class Voice {
     const isFirst = this.#stream === undefined;
     if (this.#stream === undefined) {
       this.#streamSample = this.#timeLine.numSamples;
+      this.#streamSec = this.#heardSec;
       this.#stream = await this.#open();
     }
     this.#timeLine.add(samples.length, isFirst ? this.#firstTimestampMs : timestampMs, this.#options.clock.nowMs());
@@ -228,15 +240,25 @@ export class Voice {
       endsWindow: false,
       joinsPrevious: isFinal && event.joinsPrevious,
       latencyMs: arrival === undefined ? 0 : Math.max(0, now - arrival),
+      settledSec: isFinal ? this.#streamSec + settledBy(event) : 0,
     };
   }
 
   #emptyFinal(): VoiceText {
     const endMs = this.endMs;
     const utterance = this.#numUtterances++;
-    const times = { startMs: endMs, endMs, words: [], latencyMs: 0 };
+    const times = { startMs: endMs, endMs, words: [], latencyMs: 0, settledSec: Number.POSITIVE_INFINITY };
     return { ...times, text: "", isFinal: true, confidence: 0, utterance, endsWindow: true, joinsPrevious: false };
   }
+}
+
+/**
+ * Up to where a final's sound is of no more use: the middle of the silence that ended it, so that the next utterance could be
+ * heard anew with silence before it; its last word's end where it was cut in speech; everything at the end of a stream.
+ */
+function settledBy({ reason, endSec, heardSec }: FinalEvent): number {
+  if (reason === "end" || reason === "asked") return Number.POSITIVE_INFINITY;
+  return reason === "silence" ? (endSec + heardSec) / 2 : endSec;
 }
 
 function meanConfidence(words: readonly TimedText[]): number | undefined {

@@ -1,3 +1,4 @@
+import { type AddressInfo, connect, createServer, type Server, type Socket } from "node:net";
 import type { SpeechEngine } from "@nemo-stt/core";
 import { afterEach } from "vitest";
 import {
@@ -7,6 +8,7 @@ import {
   type GatewayOptions,
   type Item,
   SttComposite,
+  SttSession,
   type SttUp,
   startGateway,
   tupleItem,
@@ -54,21 +56,19 @@ export interface App {
   readonly shape: () => string;
 }
 
-export function app(
-  { audio, text }: Pick<Started, "audio" | "text">,
-  sessionId: string,
-  retryMs = 20,
-  keptChunks = 0,
-): App {
+export function app({ audio, text }: Pick<Started, "audio" | "text">, sessionId: string, retryMs = 20): App {
   const items: Item<CompositeText>[] = [];
   const composite = new SttComposite({
     sessionId,
     audio,
     text,
     retry: { retryMs },
-    keptChunks,
     onItem: (item) => items.push(item),
   });
+  return { composite, ...views(items) };
+}
+
+function views(items: Item<CompositeText>[]) {
   const finals = () => items.flatMap((i) => (i.kind === "tuple" && i.tuple.isFinal ? [i.tuple.text] : []));
   const shape = () =>
     items
@@ -76,7 +76,89 @@ export function app(
         i.kind === "window" ? ["#"] : i.kind === "final" ? ["$"] : i.tuple.isFinal ? [i.tuple.text] : [],
       )
       .join(" | ");
-  return { composite, items, finals, shape };
+  return { items, finals, shape };
+}
+
+/** An application with the toolkit's own composite, and what came out of it. */
+export interface SessionApp extends Omit<App, "composite"> {
+  readonly session: SttSession;
+  readonly problems: string[];
+}
+
+export function sessionApp(
+  { audio, text }: Pick<Started, "audio" | "text">,
+  name: string,
+  options?: string,
+  retryMs = 20,
+): SessionApp {
+  const items: Item<CompositeText>[] = [];
+  const problems: string[] = [];
+  const session = new SttSession({
+    name,
+    options,
+    audio,
+    text,
+    retry: { retryMs },
+    onItem: (item) => items.push(item),
+    onProblem: (code) => problems.push(code),
+  });
+  return { session, problems, ...views(items) };
+}
+
+/** Ports that stay while what is behind them changes. */
+export interface Front {
+  readonly audio: { readonly port: number };
+  readonly text: { readonly port: number };
+  /** Lets connections through to a gateway. */
+  open(behind: Pick<Started, "audio" | "text">): void;
+  /** Breaks all connections at once, as the end of a process does: what stands in buffers is lost, nothing is said any more. */
+  kill(): void;
+  close(): void;
+}
+
+export async function openFront(): Promise<Front> {
+  const sockets = new Set<Socket>();
+  let behind: Pick<Started, "audio" | "text"> | undefined;
+  const serve = (side: "audio" | "text") =>
+    createServer((near) => {
+      near.on("error", () => {});
+      if (!behind) {
+        near.resetAndDestroy();
+        return;
+      }
+      const far = connect(behind[side].port, "127.0.0.1");
+      far.on("error", () => {});
+      for (const socket of [near, far]) {
+        sockets.add(socket);
+        socket.once("close", () => sockets.delete(socket));
+      }
+      near.pipe(far);
+      far.pipe(near);
+      near.once("close", () => far.destroy());
+      far.once("close", () => near.destroy());
+    });
+  const servers = { audio: serve("audio"), text: serve("text") };
+  const portOf = async (server: Server) => {
+    await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+    return { port: (server.address() as AddressInfo).port };
+  };
+  const [audio, text] = [await portOf(servers.audio), await portOf(servers.text)];
+  const kill = () => {
+    behind = undefined;
+    for (const socket of sockets) socket.resetAndDestroy();
+  };
+  return {
+    audio,
+    text,
+    open(next) {
+      behind = next;
+    },
+    kill,
+    close() {
+      kill();
+      for (const server of Object.values(servers)) server.close();
+    },
+  };
 }
 
 /** Samples of noise, the same for the same seed, as 16-bit PCM. */

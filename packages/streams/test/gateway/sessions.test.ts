@@ -1,6 +1,7 @@
+import type { StreamOptions } from "@nemo-stt/core";
 import { describe, expect, it } from "vitest";
 import { FINAL_MARK, STT_UP, TcpSink } from "../../src/index.ts";
-import { hashFinals } from "../hash-engine.ts";
+import { hashEngine, hashFinals } from "../hash-engine.ts";
 import { app, blocks, chunks, noise, start, until } from "./harness.ts";
 
 describe("sessions over the gateway", () => {
@@ -14,6 +15,31 @@ describe("sessions over the gateway", () => {
     await one.composite.done;
     expect(one.shape()).toBe([...(await hashFinals(sound, 16_000)), "#", "$"].join(" | "));
     expect(one.items.filter((item) => item.kind === "tuple" && !item.tuple.isFinal).length).toBeGreaterThan(10);
+  });
+
+  it("has sessions heard as it is told, in the context that their id asks for", async () => {
+    const heard: StreamOptions[] = [];
+    const engine = hashEngine();
+    const open: typeof engine.open = (options, ...rest) => {
+      heard.push(options);
+      return engine.open(options, ...rest);
+    };
+    const endpoint = { silence: "vad", onset: 0.7 } as const;
+    const started = await start({
+      engine: Object.assign(Object.create(engine), { open }),
+      endpoint,
+      attContext: [70, 1],
+    });
+    for (const id of ["c1", "c2?attContext=70,13"]) {
+      const one = app(started, id);
+      await one.composite.submit(new Uint8Array(3200), 0);
+      await one.composite.submitFinal();
+      await one.composite.done;
+    }
+    expect(heard).toEqual([
+      { sampleRateHz: 16_000, endpoint, attContext: [70, 1] },
+      { sampleRateHz: 16_000, endpoint, attContext: [70, 13] },
+    ]);
   });
 
   it("flushes a tail without a mark before the end, and marks it", async () => {

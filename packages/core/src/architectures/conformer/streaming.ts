@@ -1,10 +1,10 @@
 import type { ConformerSpec } from "../../config/spec.ts";
 import type { StreamGeometry } from "../../config/streaming.ts";
-import type { GraphBuilder, Value } from "../../onnx/graph.ts";
+import { float, type GraphBuilder, type Value } from "../../onnx/graph.ts";
 import { add, concat, reshape, reshapeTo, sizeOf, slice, transpose, unsqueeze } from "../../onnx/ops.ts";
 import { rowZeros } from "../int8.ts";
-import { linear, type Net, toRows } from "../net.ts";
-import { alignFlatPositions, scaledBias } from "./attention.ts";
+import { linear, type Net, toRows, weight } from "../net.ts";
+import { alignFlatPositions } from "./attention.ts";
 import { convolvedImage, gatedRows } from "./convolution.ts";
 import { conformerLayer } from "./encoder.ts";
 import { streamMasks } from "./masks.ts";
@@ -80,6 +80,7 @@ export function streamingConformer(
     ...inputs,
     numSteps,
     numCached,
+    keyOnes: g.op("Expand", [g.number(1), concat(g, [add(g, numCached, numSteps), g.ints([1])], 0)]),
     heads: reshape(g, inputs.pool, [-1, spec.numHeads, spec.modelSize / spec.numHeads]),
     keyRows: rowsAt(g, inputs.attentionRows, offsets(0)),
     valueRows: rowsAt(g, inputs.attentionRows, offsets(layout.left)),
@@ -112,6 +113,8 @@ interface Shared extends StreamingInputs {
   /** Position rows `[distance, model]`, from `farthest` down. */
   readonly positions: Value;
   readonly farthest: number;
+  /** Ones, float32 `[key, 1]`. */
+  readonly keyOnes: Value;
   /** The pool as `[row, head, headSize]`. */
   readonly heads: Value;
   /** Rows of the pool, `[batch, 1, row]` for each layer. */
@@ -150,8 +153,7 @@ function cachedAttention(
   const { g } = net;
   const { numHeads, modelSize } = spec;
   const headSize = modelSize / numHeads;
-  const scale = 1 / Math.sqrt(headSize);
-  const query = reshape(g, linear(net, rows, `${prefix}.linear_q`, { scale }), [-1, numHeads, headSize]);
+  const query = reshape(g, linear(net, rows, `${prefix}.linear_q`), [-1, numHeads, headSize]);
   const key = linear(net, rows, `${prefix}.linear_k`);
   const value = linear(net, rows, `${prefix}.linear_v`);
   cache.push(key, value);
@@ -162,14 +164,41 @@ function cachedAttention(
     return transpose(g, concat(g, [cached, fresh], 2), [1, 3, 0, 2, 4]);
   };
   // [head, batch · step, headSize]: one product for all rows of a head, however few steps a stream has.
-  const biased = (name: string) => transpose(g, add(g, query, scaledBias(net, `${prefix}.${name}`, scale)), [1, 0, 2]);
+  const biased = (name: string) => transpose(g, add(g, query, weight(net, `${prefix}.${name}`)), [1, 0, 2]);
   const perStream = reshapeTo(g, biased("pos_bias_u"), [1, numHeads, -1, shared.numSteps, headSize]);
-  const byContent = g.op("FusedMatMul", [perStream, known(shared.keyRows, key)], { transB: 1 }, "com.microsoft");
+  const byContent = scaledProduct(g, perStream, known(shared.keyRows, key), 1 / Math.sqrt(headSize), true);
   const byPosition = positionScores(net, spec, prefix, biased("pos_bias_v"), shared);
   const scores = add(g, add(g, byContent, byPosition), shared.scoreBias);
-  const context = g.op("MatMul", [g.op("Softmax", [scores], { axis: -1 }), known(shared.valueRows, value)]);
+  const context = weightedSum(g, scores, known(shared.valueRows, value), shared);
   const merged = reshape(g, transpose(g, context, [0, 2, 3, 1, 4]), [-1, modelSize]);
   return linear(net, merged, `${prefix}.linear_out`);
+}
+
+/**
+ * A matrix product times a factor.
+ *
+ * The factor is the operator's own: the runtime computes plain products of one row by another kernel, which adds in
+ * another order. With a factor a row's numbers are the same bits whether it is alone or not.
+ */
+function scaledProduct(g: GraphBuilder, a: Value, b: Value, factor: number, transposesB: boolean): Value {
+  return g.op("FusedMatMul", [a, b], { transB: transposesB ? 1 : 0, alpha: float(factor) }, "com.microsoft");
+}
+
+/** Cancels out; any factor but 1 will do (see `scaledProduct`). */
+const BESIDE_ONE = 2;
+
+/**
+ * Softmax of scores over the keys, times the values.
+ *
+ * Weights and values are summed by products, key after key, so that keys that do not count (exact zeros) change no bit,
+ * wherever they stand: how many chunks a call has, and how much others remember, does not show. A softmax operator adds
+ * up in groups by place.
+ */
+function weightedSum(g: GraphBuilder, scores: Value, values: Value, { keyOnes }: Shared): Value {
+  const peak = g.op("ReduceMax", [scores], { axes: [-1], keepdims: 1 });
+  const weights = g.op("Exp", [g.op("Sub", [scores, peak])]);
+  const sums = scaledProduct(g, weights, keyOnes, BESIDE_ONE, false);
+  return g.op("Div", [scaledProduct(g, weights, values, BESIDE_ONE, false), sums]);
 }
 
 /** The relative-position half of the scores, `[head, batch, step, key]`, from queries `[head, batch · step, headSize]`. */
@@ -179,7 +208,7 @@ function positionScores(net: Net, spec: ConformerSpec, prefix: string, query: Va
   // Constants only: the runtime computes this product once, when it loads the graph.
   const projected = linear({ ...net, precision: "float32" }, shared.positions, `${prefix}.linear_pos`);
   const keys = transpose(g, reshape(g, projected, [-1, spec.numHeads, headSize]), [1, 2, 0]);
-  const raw = g.op("MatMul", [query, keys]);
+  const raw = scaledProduct(g, query, keys, 1 / Math.sqrt(headSize), false);
   const { numSteps, numCached } = shared;
   const numKeys = add(g, numCached, numSteps);
   // Distances numKeys - 1 … -numSteps: where they begin among those from `farthest` down.
