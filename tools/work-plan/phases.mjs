@@ -53,6 +53,21 @@ ${shown(
 export function troublePhase() {
   const rows = [
     [
+      "the Python environment cannot be repaired (a `huggingface_hub` conflict)",
+      "none is needed: the checkpoint is read and the graphs are written in TypeScript",
+      `${code("packages/core/test/checkpoint/nemo.test.ts")}, ${code("packages/cli/test/export.test.ts")}`,
+    ],
+    [
+      "the download does not work; a container or a file that others exported in its place",
+      "a file that is there already runs: `.nemo`, and ONNX as NeMo, sherpa-onnx or onnx-asr have it; no container is needed",
+      code("packages/node/test/foreign/layouts.test.ts"),
+    ],
+    [
+      "models without caches and models with them, CTC and transducers: a class for each",
+      "one description of a model, from its checkpoint; heads and caches are parts of it",
+      `${code("packages/core/test/config/describe.test.ts")}, ${code("packages/core/test/architectures/heads.test.ts")}`,
+    ],
+    [
       "tensor names differ from what the code expects",
       "inputs and outputs are read from the graph, and known by what they are in NeMo's, sherpa-onnx's and onnx-asr's exports; a port that is missing is named together with those there are",
       code("packages/node/test/foreign/layouts.test.ts"),
@@ -86,6 +101,16 @@ export function troublePhase() {
       "only the first 125 frames were heard",
       "every frame is, and of long recordings every window",
       `${code("packages/cli/test/stages.test.ts")}, ${code("packages/core/test/recognition/long-form.test.ts")}`,
+    ],
+    [
+      "words doubled, tails lost, when chunks are computed apart",
+      "frames and caches go on from chunk to chunk: a stream has the words of the whole recording, in every latency mode",
+      `${code("packages/core/test/features/stream.test.ts")}, \`npm run verify:streams\``,
+    ],
+    [
+      "statistics made of constants",
+      "every number comes from a clock or a count",
+      code("packages/streams/test/operators/operators.test.ts"),
     ],
   ];
   return `## Phase 3: what the real model shows
