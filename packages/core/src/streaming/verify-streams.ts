@@ -182,13 +182,31 @@ function* checkNemoStream(
   yield compareRows(where, `${kind} = NeMo's`, streamed, encoder, Math.min(equal, streamed.numSteps));
   const logProbs = one.tensor("log_probs");
   if (logProbs && streamed.logProbs) {
-    const count = Math.min(equal, streamed.numSteps) * logProbs.dims[2];
+    const numSteps = Math.min(equal, streamed.numSteps, closeSteps(encoder, one.tensor("offline_encoder")));
+    const count = numSteps * logProbs.dims[2];
     const expected = (logProbs.data as Float32Array).subarray(0, count);
     const check = compareNumbers(where, "log_probs", streamed.logProbs.subarray(0, count), expected);
     yield staged(`${kind} NeMo log_probs`, check);
   }
   const caches = one.tensor("cache_last_time");
   if (caches) yield* checkConvCaches(spec.encoder as ConformerSpec, streamed, caches, { theirs, equal }, where, kind);
+}
+
+/** A spread head multiplies what NeMo's stream is off its offline pass by: beyond this the product is its own deviation. */
+const CLOSE = 1e-5;
+
+/** The leading steps in which NeMo's stream `[1, model, step]` is its own offline pass to the last digits. */
+function closeSteps(stream: Tensor, offline: Tensor | undefined): number {
+  if (!offline) return stream.dims[2];
+  const [, size, width] = stream.dims;
+  const theirs = offline.dims[2];
+  for (let step = 0; step < Math.min(width, theirs); step++) {
+    for (let m = 0; m < size; m++) {
+      const distance = Number(stream.data[m * width + step]) - Number(offline.data[m * theirs + step]);
+      if (Math.abs(distance) > CLOSE) return step;
+    }
+  }
+  return Math.min(width, theirs);
 }
 
 /** The leading `count` steps of `[model, step]` and of a reference `[1, model, step]`. */
