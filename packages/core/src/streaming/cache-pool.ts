@@ -50,7 +50,8 @@ export interface CachePool {
     batch: { row: number; numRows: number; width: number },
     count: number,
   ): void;
-  save(slot: CacheSlot): SavedCache;
+  /** @param room memory of `slotBytes` for the rows, which the caller reuses; memory of its own unless told */
+  save(slot: CacheSlot, room?: Float32Array): SavedCache;
 }
 
 /** Makes a pool for at most `maxStreams` streams. */
@@ -127,10 +128,11 @@ export function createCachePool(spec: ConformerSpec, maxStreams: number): CacheP
       });
       slot.numSteps += count;
     },
-    save(slot) {
+    save(slot, room) {
       const { numSteps } = slot;
       const kept = 2 * Math.min(left, numSteps) + Math.min(convLeft, numSteps);
-      const rows = new Float32Array(numLayers * kept * modelSize);
+      const numValues = numLayers * kept * modelSize;
+      const rows = room ? room.subarray(0, numValues) : new Float32Array(numValues);
       let to = 0;
       eachRing(slot, (firstRow, size) => {
         for (let i = Math.min(size, numSteps); i > 0; i--, to += modelSize) {

@@ -31,9 +31,9 @@ export function openLane(mode: StreamMode, decoder: HeadDecoder, pool: CachePool
 /** What a lane has found so far. */
 export const hypothesisOf = ({ state }: Lane): OpenHypothesis => state.hypothesis;
 
-/** A lane as plain data, independent of what it does next. */
-export function saveLane({ mode, slot, state }: Lane, pool: CachePool): SavedLane {
-  return { attContext: mode.attContext, cache: pool.save(slot), state };
+/** A lane as plain data, independent of what its caches do next. @param room as in `CachePool.save` */
+export function saveLane({ mode, slot, state }: Lane, pool: CachePool, room?: Float32Array): SavedLane {
+  return { attContext: mode.attContext, cache: pool.save(slot, room), state };
 }
 
 /** The mode of a saved lane. */

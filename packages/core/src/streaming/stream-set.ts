@@ -102,6 +102,7 @@ export function createStreamSet(parts: StreamParts, rules: BatchRules = DEFAULT_
   checkStreamable(spec);
   const { pool } = encoder;
   const streams = new Map<number, LiveStream>();
+  const rooms: Float32Array[] = [];
   const resamplers = new Map<number, Resampler>();
   const decoders = new Map<string, HeadDecoder>();
 
@@ -191,6 +192,12 @@ export function createStreamSet(parts: StreamParts, rules: BatchRules = DEFAULT_
     };
     streams.set(id, stream);
     refresh(stream);
+  }
+
+  /** Memory for what a lane saves until it is written into the blob: all streams' saves use the same. */
+  function roomFor(lane: number): Float32Array {
+    rooms[lane] ??= new Float32Array(pool.slotBytes / 4);
+    return rooms[lane];
   }
 
   function release(stream: LiveStream): void {
@@ -329,7 +336,7 @@ export function createStreamSet(parts: StreamParts, rules: BatchRules = DEFAULT_
       const state: SavedStream = {
         options,
         intake: intake.save(),
-        lanes: lanes.map((lane) => saveLane(lane, pool)),
+        lanes: lanes.map((lane, i) => saveLane(lane, pool, roomFor(i))),
         utterances: utterances.save(),
         ...(detector && { detector: detector.save() }),
       };

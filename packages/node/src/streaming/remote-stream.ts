@@ -41,7 +41,7 @@ export interface RemoteStart {
 interface Snapshot {
   /** Nothing for the beginning of a new stream. */
   readonly blob: Uint8Array | undefined;
-  /** Where the blob lies instead while the stream rests. */
+  /** Where the blob lies instead, as soon as it is written. */
   readonly file?: SnapshotFile;
   /** Events before it, and samples. */
   readonly numEvents: number;
@@ -181,19 +181,21 @@ export class RemoteStream implements EngineStream {
     this.#host.schedule(this);
   }
 
-  /** Has a stream that nothing is asked of take little memory: what it needs to survive goes to the disk. */
-  rest(): void {
-    if (this.#isResting || this.#state !== "open" || !this.#isPlaced) return;
+  /** Has a stream that nothing is asked of take little memory: no sound behind a snapshot. True when one is made. */
+  rest(): boolean {
+    if (this.#isResting || this.#state !== "open" || !this.#isPlaced) return false;
     this.#isResting = true;
-    if (this.#log.end === this.#snapshot.position) return void this.#putAway();
+    if (this.#log.end === this.#snapshot.position) return false;
     this.#snapshotAt = this.#log.end;
-    void this.#requests.ask("save", this.#log.end).then(() => this.#putAway());
+    void this.#requests.ask("save", this.#log.end);
     this.#host.schedule(this);
+    return true;
   }
 
+  /** Snapshots lie on the disk: in memory they would be as large as all caches. */
   async #putAway(): Promise<void> {
     const snapshot = this.#snapshot;
-    if (!this.#isResting || !snapshot.blob) return;
+    if (!snapshot.blob) return;
     // Where there is no room on the disk, it stays in memory.
     const file = await this.#host.write(snapshot.blob).catch(() => undefined);
     if (!file) return;
@@ -297,6 +299,7 @@ export class RemoteStream implements EngineStream {
     const position = this.#requests.saved(request, blob);
     void this.#snapshot.file?.remove();
     this.#snapshot = { blob, numEvents, position };
+    void this.#putAway();
     this.#log.dropBefore(position);
     this.#numCrashes = 0;
   }

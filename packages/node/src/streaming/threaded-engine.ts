@@ -49,6 +49,8 @@ export interface ThreadedEngineOptions {
 const SWEEP_SEC = 1;
 /** A stream of which nothing was asked for so long rests. */
 const RESTS_AFTER_SEC = 5;
+/** Many snapshots at once would need much memory at once, which allocators do not give back. */
+const MAX_RESTS_PER_SWEEP = 8;
 
 /** An engine in worker threads: places streams, moves them when a thread dies, and passes on what is said. */
 export class ThreadedEngine implements Engine, ThreadHost, RemoteHost {
@@ -248,9 +250,10 @@ export class ThreadedEngine implements Engine, ThreadHost, RemoteHost {
 
   #sweep(): void {
     const { idleTimeoutSec } = this.#options;
+    let numSaved = 0;
     for (const stream of this.#places.keys()) {
       const idleSec = stream.idleSec();
-      if (idleSec >= RESTS_AFTER_SEC) stream.rest();
+      if (idleSec >= RESTS_AFTER_SEC && numSaved < MAX_RESTS_PER_SWEEP && stream.rest()) numSaved++;
       if (idleSec < idleTimeoutSec) continue;
       const text = `stream ${stream.id}: expected sound within ${idleTimeoutSec} s, got none. Open another stream.`;
       stream.fail(new SpeechError("TIMED_OUT", text));

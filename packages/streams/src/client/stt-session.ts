@@ -15,6 +15,8 @@ export interface SttSessionOptions {
   readonly audio: Peer;
   readonly text: Peer;
   readonly retry?: Retry;
+  /** How much sound is held for broken connections and restarts of the service; 8 MiB unless told. */
+  readonly replayBytes?: number;
   /** Called with what the output port carries, in order. */
   readonly onItem: (item: Item<CompositeText>) => void;
   /** Called with the code of what went wrong. */
@@ -39,7 +41,16 @@ export class SttSession {
   #next = 0n;
   #settledBelow = 0n;
   #settledWith: bigint | undefined;
+  /** Below it nothing needs a second hearing. */
+  #settled = 0n;
+  #heldBytes = 0;
+  /** All of the window is held, settled or not. */
+  #isWhole = true;
+  /** Finals of the window that were given on, and those of them that come again because the window is heard again. */
+  #numTold = 0;
+  #numSkipped = 0;
   #incarnation: bigint | undefined;
+  #service = "";
   /** A mark stands behind the last chunk. */
   #isMarked = true;
   #isEnding = false;
@@ -66,6 +77,8 @@ export class SttSession {
     const chunk = { sessionId, seq: this.#sent++, audioTimestamp: BigInt(Math.round(timestampMs)), audioChunk };
     this.#held.push({ seq: chunk.seq, chunk });
     this.#isMarked = false;
+    this.#heldBytes += audioChunk.length;
+    if (this.#heldBytes > (this.#options.replayBytes ?? 8_388_608)) this.#forgetSettled();
     return this.#send(tupleItem(chunk));
   }
 
@@ -125,7 +138,7 @@ export class SttSession {
 
   #onRecord(record: SttDown): void {
     const { sessionId, seq, text, confidence } = record;
-    if (sessionId === "" && confidence === RECORDS.service) this.#onService(seq);
+    if (sessionId === "" && confidence === RECORDS.service) this.#onService(seq, text);
     else if (sessionId === "" && confidence === RECORDS.reader) {
       this.#later(this.#signal("reader", seq));
       if (this.#isEnded) this.#later(this.#signal("end", 0n));
@@ -138,12 +151,17 @@ export class SttSession {
   }
 
   /** A service tells who it is: another one knows nothing of us, and numbers its results from 0. */
-  #onService(incarnation: bigint): void {
+  #onService(incarnation: bigint, service: string): void {
+    const isSame = this.#service === service;
+    this.#service = service;
     const isOther = this.#incarnation !== undefined && this.#incarnation !== incarnation;
     this.#incarnation = incarnation;
     if (!isOther || this.#isEnded) return;
     this.#next = 0n;
     this.#settledWith = undefined;
+    // One that recognises alike hears the window again and says the same; any other goes on where nothing is settled.
+    if (!isSame || !this.#isWhole) this.#forgetSettled();
+    this.#numSkipped = this.#isWhole ? this.#numTold : 0;
     this.#options.onProblem?.("SERVICE_RESTARTED", `${this.#held.length}`);
     // Marks with nothing unsettled before them have nothing to wait for.
     while (this.#held.length > 0 && !this.#held[0].chunk) this.#answer(this.#held[0].seq);
@@ -168,20 +186,49 @@ export class SttSession {
     if (seq > this.#next && confidence !== RECORDS.end) this.#options.onProblem?.("RESULTS_MISSED", `${seq}`);
     this.#next = seq + 1n;
     if (confidence === RECORDS.end) this.#end();
-    else if (confidence === RECORDS.markAnswered) this.#answer(BigInt(text));
+    else if (confidence === RECORDS.markAnswered) this.#onAnswer(BigInt(text));
     else {
-      if (!isFinal || text !== "") this.#options.onItem(tupleItem({ text, isFinal, confidence }));
-      if (isFinal && this.#settledWith === seq) {
-        const below = this.#settledBelow;
-        this.#held = this.#held.filter((held) => !held.chunk || held.seq >= below);
+      const isSpoken = isFinal && text !== "";
+      if (this.#numSkipped > 0) this.#numSkipped -= isSpoken ? 1 : 0;
+      else {
+        this.#numTold += isSpoken ? 1 : 0;
+        if (!isFinal || isSpoken) this.#options.onItem(tupleItem({ text, isFinal, confidence }));
       }
+      if (isFinal && this.#settledWith === seq) this.#settle(this.#settledBelow);
     }
   }
 
-  /** A mark is answered: everything up to it is settled. */
+  #settle(below: bigint): void {
+    this.#settled = below;
+    if (!this.#isWhole) this.#forgetSettled();
+  }
+
+  #forgetSettled(): void {
+    this.#isWhole = false;
+    this.#hold(this.#held.filter((held) => !held.chunk || held.seq >= this.#settled));
+  }
+
+  #hold(held: Held[]): void {
+    this.#held = held;
+    this.#heldBytes = held.reduce((sum, { chunk }) => sum + (chunk?.audioChunk.length ?? 0), 0);
+  }
+
+  /** Everything up to a number is settled; where there is a mark, a window has ended. */
+  #onAnswer(upTo: bigint): void {
+    if (!this.#held.some(({ seq, chunk }) => !chunk && seq <= upTo)) {
+      this.#settle(upTo + 1n);
+      return;
+    }
+    this.#answer(upTo);
+    this.#settled = upTo + 1n;
+    this.#isWhole = true;
+    this.#numTold = 0;
+    this.#numSkipped = 0;
+  }
+
   #answer(mark: bigint): void {
     const settled = this.#held.filter(({ seq }) => seq <= mark);
-    this.#held = this.#held.slice(settled.length);
+    this.#hold(this.#held.slice(settled.length));
     for (const { chunk } of settled) if (!chunk) this.#options.onItem(WINDOW_MARK);
   }
 

@@ -22,6 +22,7 @@ export class TcpSource<T extends SplTuple> {
   readonly #abort = new AbortController();
   #socket: Socket | undefined;
   #numConnections = 0;
+  #heldUntil: Promise<void> | undefined;
   /** Resolves after the final mark or `close`; rejects when attempts to connect are used up. */
   readonly done: Promise<void>;
 
@@ -70,6 +71,7 @@ export class TcpSource<T extends SplTuple> {
     const decoder = createBinDecoder(this.#type, { name: "TCPSource" });
     try {
       for await (const bytes of socket as AsyncIterable<Uint8Array>) {
+        await this.#heldUntil;
         for (const item of decoder.feed(bytes)) await this.#onItem(item);
         if (decoder.isEnded) return true;
       }
@@ -86,6 +88,11 @@ export class TcpSource<T extends SplTuple> {
   /** Breaks the connection, as a network does. */
   cut(): void {
     this.#socket?.resetAndDestroy();
+  }
+
+  /** Reads nothing for a while, as a reader that is busy. */
+  hold(durationMs: number): void {
+    this.#heldUntil = new Promise((resolve) => setTimeout(resolve, durationMs));
   }
 
   /** Ends it; idempotent. */

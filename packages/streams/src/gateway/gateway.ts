@@ -233,6 +233,7 @@ class RunningGateway implements Gateway {
       metrics: this.metrics,
       log,
       incarnation: this.#incarnation,
+      service: ["resume", this.#options.model?.name, this.#options.attContext].filter(Boolean).join(" "),
       stalledReaderMs: this.#limits.stalledReaderMs,
       endReaders,
       shows: readers.shows,

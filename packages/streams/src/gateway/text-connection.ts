@@ -15,6 +15,8 @@ export interface TextHost {
   readonly log: GatewayLog;
   /** Tells one start of the service from another. */
   readonly incarnation: bigint;
+  /** What it recognises with. */
+  readonly service: string;
   readonly stalledReaderMs: number;
   readonly endReaders: EndReaders;
   /** Which sessions this port shows. */
@@ -59,7 +61,7 @@ export class TextConnection {
   /** @param id what applications call it by */
   constructor(socket: Socket, id: number, host: TextHost) {
     const notice = { sessionId: "", text: "", isFinal: false };
-    this.#notices.push({ ...notice, seq: host.incarnation, text: "resume", confidence: RECORDS.service });
+    this.#notices.push({ ...notice, seq: host.incarnation, text: host.service, confidence: RECORDS.service });
     this.#notices.push({ ...notice, seq: BigInt(id), confidence: RECORDS.reader });
     this.id = BigInt(id);
     this.#socket = socket;

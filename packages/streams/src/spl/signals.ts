@@ -10,7 +10,7 @@ export const RECORDS = {
   end: -1,
   /** Before a final: everything sent below `seq` is settled with the result whose number is in `text`. */
   settled: -2,
-  /** First on every connection, without a session id: `seq` is a number for this start of the service; `text` "resume". */
+  /** First on every connection, without a session id: `seq` is a number for this start of the service; `text` "resume" and what it recognises with: one of the same hears a window again with the same results. */
   service: -3,
   /** Marks up to the number in `text` are answered, and sound up to it is settled. Numbered as results are. */
   markAnswered: -4,

@@ -90,6 +90,7 @@ export function sessionApp(
   name: string,
   options?: string,
   retryMs = 20,
+  replayBytes?: number,
 ): SessionApp {
   const items: Item<CompositeText>[] = [];
   const problems: string[] = [];
@@ -99,6 +100,7 @@ export function sessionApp(
     audio,
     text,
     retry: { retryMs },
+    replayBytes,
     onItem: (item) => items.push(item),
     onProblem: (code) => problems.push(code),
   });

@@ -55,9 +55,10 @@ async function expectExact({ windows, app }: Party): Promise<void> {
   expect(app.shape()).toBe([...expected, "$"].join(" | "));
 }
 
+/** Two hold the whole window, two what is not settled. */
 const party = (front: Front, n: number): Party => ({
   windows: [talk(2 * n + 1, 3), talk(2 * n + 2, 3)],
-  app: sessionApp(front, `call-${n}@1.${n}`, `call=call&channel=${n}&parties=4`),
+  app: sessionApp(front, `call-${n}@1.${n}`, `call=call&channel=${n}&parties=4`, 20, n < 2 ? undefined : 10_000),
 });
 
 /** Runs calls while something happens to the service behind the front. */

@@ -107,7 +107,7 @@ describe("readers of the toolkit's composites", () => {
 
   it("need not keep long silence", async () => {
     const started = await start();
-    const app = sessionApp(started, "c1");
+    const app = sessionApp(started, "c1", "", 20, 100_000);
     await say(app, new Float32Array(16_000 * 60));
     await until(() => started.events.length > 0 && app.session.numHeld < 450);
     await app.session.submitFinal();
