@@ -23,7 +23,8 @@ const seqOf = (sent: Sent): bigint => (sent.kind === "chunk" ? sent.chunk.seq : 
 
 /**
  * Puts in order what a session is sent. Where chunks are missing and the sender can send them again, what comes after them
- * is held back; the first number that is not above those held back begins a repetition, which contains them all.
+ * is held back; the number that comes next, or one before it (where nobody knows it: the first that is not above those held
+ * back), begins a repetition, which contains them all.
  */
 export class Intake {
   /** The number of the chunk that comes next; nobody knows at the beginning of a session that is taken up. */
@@ -64,16 +65,17 @@ export class Intake {
 
   /** Takes what came. Gives it where it is its turn; nothing where it is held back, or was there before (`repeat`). */
   offer(sent: Sent): InTurn | "held" | "repeat" {
+    const seq = seqOf(sent);
+    // While the next number is known only that one, or one before it, begins a repetition: others are out of order.
+    if (this.#nextSeq !== undefined && seq > this.#nextSeq && this.#canResend) return this.#hold(sent);
     let isRepetition = false;
     if (this.#held.length > 0) {
-      if (seqOf(sent) > seqOf(this.#held[0])) return this.#hold(sent);
+      if (seq > seqOf(this.#held[0])) return this.#hold(sent);
       this.#drop();
       isRepetition = true;
     }
-    const seq = seqOf(sent);
     if (this.#nextSeq === undefined && seq > 0n && !isRepetition) return this.#hold(sent);
     this.#nextSeq ??= seq;
-    if (seq > this.#nextSeq && this.#canResend && !isRepetition) return this.#hold(sent);
     return this.#turn(sent);
   }
 
@@ -99,7 +101,9 @@ export class Intake {
   #hold(sent: Sent): "held" {
     const size = sent.kind === "chunk" ? sent.chunk.audioChunk.length : 0;
     if (this.#heldBytes + size > MAX_HELD_BYTES) return "held";
-    this.#held.push(sent);
+    const place = this.#held.findIndex((other) => seqOf(other) >= seqOf(sent));
+    if (place >= 0 && seqOf(this.#held[place]) === seqOf(sent)) return "held";
+    this.#held.splice(place < 0 ? this.#held.length : place, 0, sent);
     this.#heldBytes += size;
     return "held";
   }

@@ -1,6 +1,6 @@
 import { expect, it } from "vitest";
 import { hashFinals } from "../hash-engine.ts";
-import { app, chunks, noise, start } from "./harness.ts";
+import { blocks, noise, sessionApp, start } from "./harness.ts";
 
 // Fifty calls of two parties, each an application of its own, while connections are cut at random.
 
@@ -20,34 +20,28 @@ it("carries fifty calls whose connections are cut at random, losing and doubling
   const pick = random(7);
   const pause = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
   const parties = Array.from({ length: 2 * NUM_CALLS }, (_, i) => {
-    const id = `call${i >> 1}-${i % 2}?call=call${i >> 1}&channel=${i % 2}&role=${i % 2 ? "agent" : "caller"}&parties=2`;
+    const options = `call=call${i >> 1}&channel=${i % 2}&role=${i % 2 ? "agent" : "caller"}&parties=2`;
     return {
-      id,
       sounds: [noise(0.4 + pick() / 2, 2 * i + 1), noise(0.3 + pick() / 2, 2 * i + 2)],
-      one: app(started, id, 5),
+      one: sessionApp(started, `call${i >> 1}-${i % 2}`, options, 5),
     };
   });
   await Promise.all(
-    parties.map(async ({ id, sounds, one }) => {
-      let seq = 0n;
+    parties.map(async ({ sounds, one: { session } }) => {
+      let startMs = 0;
       for (const sound of sounds) {
-        for (const item of chunks(id, sound)) {
-          if (item.kind !== "tuple") continue;
-          const tuple = { ...item.tuple, seq };
-          seq++;
-          await one.composite.sink.submit({ ...item, tuple });
-          if (pick() < 0.1) one.composite.source.cut();
+        for (const { bytes, timestampMs } of blocks(sound, 3200, 16_000, startMs)) {
+          await session.submit(bytes, timestampMs);
+          if (pick() < 0.1) session.source.cut();
           await pause(5 * pick());
-          if (pick() >= 0.05) continue;
-          // What the network swallowed is sent again, as an application that keeps its last chunks does.
-          await pause(20);
-          one.composite.sink.cut();
-          await one.composite.sink.submit({ ...item, tuple });
+          // What the network swallows with it is wanted again, and sent again.
+          if (pick() < 0.05) session.sink.cut();
         }
-        await one.composite.submitMark();
+        startMs += sound.length / 16;
+        await session.submitMark();
       }
-      await one.composite.submitFinal();
-      await one.composite.done;
+      await session.submitFinal();
+      await session.done;
     }),
   );
   for (const { sounds, one } of parties) {
@@ -58,7 +52,7 @@ it("carries fifty calls whose connections are cut at random, losing and doubling
   expect(ended).toHaveLength(NUM_CALLS);
   expect(new Set(ended.map((event) => event.type === "call-ended" && event.callId)).size).toBe(NUM_CALLS);
   const cuts = parties.reduce(
-    (sum, { one }) => sum + one.composite.source.numConnections + one.composite.sink.numConnections - 2,
+    (sum, { one: { session } }) => sum + session.source.numConnections + session.sink.numConnections - 2,
     0,
   );
   expect(cuts).toBeGreaterThan(50);
