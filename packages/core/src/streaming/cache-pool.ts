@@ -1,4 +1,4 @@
-import { type CacheLayout, cacheLayout } from "../architectures/conformer/streaming.ts";
+import { cacheLayout } from "../architectures/conformer/streaming.ts";
 import type { ConformerSpec } from "../config/spec.ts";
 import { type StreamGeometry, streamGeometry } from "../config/streaming.ts";
 import { SpeechError } from "../errors.ts";
@@ -25,7 +25,6 @@ export interface SavedCache {
  * resident.
  */
 export interface CachePool {
-  readonly layout: CacheLayout;
   readonly geometry: StreamGeometry;
   readonly modelSize: number;
   /** `[row, model]`, all slots one after another. */
@@ -52,6 +51,12 @@ export interface CachePool {
   ): void;
   /** @param room memory of `slotBytes` for the rows, which the caller reuses; memory of its own unless told */
   save(slot: CacheSlot, room?: Float32Array): SavedCache;
+}
+
+/** Rows of a saved cache after so many steps. */
+export function savedRows(spec: ConformerSpec, numSteps: number): number {
+  const { maxLeft, convLeft } = streamGeometry(spec);
+  return spec.numLayers * (2 * Math.min(maxLeft, numSteps) + Math.min(convLeft, numSteps));
 }
 
 /** Makes a pool for at most `maxStreams` streams. */
@@ -88,7 +93,6 @@ export function createCachePool(spec: ConformerSpec, maxStreams: number): CacheP
   }
 
   return {
-    layout,
     geometry,
     modelSize,
     data,
@@ -130,8 +134,7 @@ export function createCachePool(spec: ConformerSpec, maxStreams: number): CacheP
     },
     save(slot, room) {
       const { numSteps } = slot;
-      const kept = 2 * Math.min(left, numSteps) + Math.min(convLeft, numSteps);
-      const numValues = numLayers * kept * modelSize;
+      const numValues = savedRows(spec, numSteps) * modelSize;
       const rows = room ? room.subarray(0, numValues) : new Float32Array(numValues);
       let to = 0;
       eachRing(slot, (firstRow, size) => {

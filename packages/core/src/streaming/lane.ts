@@ -1,5 +1,5 @@
 import type { ModelSpec } from "../config/spec.ts";
-import { type StreamGeometry, type StreamMode, streamMode } from "../config/streaming.ts";
+import type { StreamGeometry, StreamMode } from "../config/streaming.ts";
 import type { CtcState } from "../decoding/ctc.ts";
 import type { OpenHypothesis } from "../decoding/open-hypothesis.ts";
 import type { TransducerState } from "../decoding/transducer-state.ts";
@@ -35,9 +35,6 @@ export const hypothesisOf = ({ state }: Lane): OpenHypothesis => state.hypothesi
 export function saveLane({ mode, slot, state }: Lane, pool: CachePool, room?: Float32Array): SavedLane {
   return { attContext: mode.attContext, cache: pool.save(slot, room), state };
 }
-
-/** The mode of a saved lane. */
-export const savedMode = (spec: ModelSpec, saved: SavedLane): StreamMode => streamMode(spec, saved.attContext);
 
 /**
  * The next chunks of a lane, as many as have come whole and one call takes; undefined while there is none, or when all

@@ -1,7 +1,7 @@
 import type { ModelSpec } from "../config/spec.ts";
-import { streamGeometry } from "../config/streaming.ts";
 import { SpeechError } from "../errors.ts";
 import type { SavedIntake } from "./audio-intake.ts";
+import { savedRows } from "./cache-pool.ts";
 import type { SavedLane } from "./lane.ts";
 import type { SavedDetector } from "./silence.ts";
 import type { StreamOptions } from "./stream.ts";
@@ -177,7 +177,7 @@ function checkShapes(stream: SavedStream, { encoder }: ModelSpec): void {
     Array.isArray(attContext) &&
     Array.isArray(state?.hypothesis?.tokens) &&
     encoder.kind === "conformer" &&
-    cache.rows.length === cacheRows(encoder, cache.numSteps) * encoder.modelSize;
+    cache.rows.length === savedRows(encoder, cache.numSteps) * encoder.modelSize;
   const numLanes = options?.fastAttContext ? 2 : 1;
   const isWhole = isSound && Array.isArray(lanes) && lanes.length === numLanes && lanes.every(isLane);
   if (isWhole && isCount(utterances?.numFinal) && typeof options === "object") return;
@@ -186,11 +186,6 @@ function checkShapes(stream: SavedStream, { encoder }: ModelSpec): void {
     "one with parts missing or of other sizes",
     "It is damaged; begin a new stream.",
   );
-}
-
-function cacheRows(encoder: Extract<ModelSpec["encoder"], { kind: "conformer" }>, numSteps: number): number {
-  const { maxLeft, convLeft } = streamGeometry(encoder);
-  return encoder.numLayers * (2 * Math.min(maxLeft, numSteps) + Math.min(convLeft, numSteps));
 }
 
 /** What is thrown for a blob that cannot be gone on with. */
