@@ -108,31 +108,47 @@ function addTextHeads(net: Net, { heads: { ctc, transducer } }: ModelSpec, encod
 }
 
 /**
- * The next chunks of any number of streams: `frames` float32 `[batch, frame, mel]`, `frame_begin` and `frame_end` int64
- * `[batch]`, `pool` float32 `[row, model]`, `attention_rows` int32 `[batch, cached]`, `cached_steps`, `chunk_steps` and `left_steps`
- * int64 `[batch]`, * `conv_rows` int32 `[batch, convLeft]` → `encoded` `[batch, model, step]`, the heads as in the offline graph, and `cache`
- * `[3 · layer, batch, step, model]`. See `StreamingInputs` for what they mean.
+ * The next chunks of any number of streams: `frames` float32 `[batch, frame, mel]`; `frame_begin`, `frame_end`, `past_steps`,
+ * `chunk_steps` and `left_steps` int64 `[batch]`; for each layer `keys.N` and `values.N` float32 `[batch, head, left,
+ * headSize]`; `value_order` int32 `[batch, ordered]`; `conv_pool` float32 `[row, model]` and `conv_rows` int32 `[batch,
+ * convLeft]` → `encoded` `[batch, model, step]`, the heads as in the offline graph, `new_attention` `[2 · layer, batch, head,
+ * step, headSize]` and `new_conv` `[layer, batch, step, model]`. See `StreamingInputs` for what they mean.
  */
 function streamingGraph(spec: ModelSpec, weights: Weights, precision: Precision): Graph {
   const encoder = spec.encoder as ConformerSpec;
   const geometry = streamGeometry(encoder);
   const g = new GraphBuilder("streaming");
   const net = createNet(g, weights, precision);
-  const { encoded, cache } = streamingConformer(net, encoder, geometry, {
+  const { numLayers, numHeads, modelSize } = encoder;
+  const headSize = modelSize / numHeads;
+  const { maxLeft, convLeft } = geometry;
+  const rings = (name: string) =>
+    Array.from({ length: maxLeft > 0 ? numLayers : 0 }, (_, i) =>
+      g.input(`${name}.${i}`, "float32", ["batch", numHeads, maxLeft, headSize]),
+    );
+  const { encoded, rows } = streamingConformer(net, encoder, geometry, {
     frames: g.input("frames", "float32", ["batch", "frame", encoder.numMels]),
     frameBegin: g.input("frame_begin", "int64", ["batch"]),
     frameEnd: g.input("frame_end", "int64", ["batch"]),
-    pool: g.input("pool", "float32", ["row", encoder.modelSize]),
-    attentionRows: g.input("attention_rows", "int32", ["batch", "cached"]),
-    cachedSteps: g.input("cached_steps", "int64", ["batch"]),
+    pastSteps: g.input("past_steps", "int64", ["batch"]),
     chunkSteps: g.input("chunk_steps", "int64", ["batch"]),
     leftSteps: g.input("left_steps", "int64", ["batch"]),
-    convRows: geometry.convLeft > 0 ? g.input("conv_rows", "int32", ["batch", geometry.convLeft]) : undefined,
+    keys: rings("keys"),
+    values: rings("values"),
+    valueOrder: maxLeft > 0 ? g.input("value_order", "int32", ["batch", "ordered"]) : undefined,
+    conv:
+      convLeft > 0
+        ? {
+            pool: g.input("conv_pool", "float32", ["row", modelSize]),
+            rows: g.input("conv_rows", "int32", ["batch", convLeft]),
+          }
+        : undefined,
   });
   const channelsFirst = transpose(g, encoded, [0, 2, 1]);
   g.output("encoded", channelsFirst, "float32", ["batch", outputSize(spec), "step"]);
   addTextHeads(net, spec, channelsFirst);
-  g.output("cache", cache, "float32", [3 * encoder.numLayers, "batch", "step", encoder.modelSize]);
+  g.output("new_attention", rows.attention, "float32", [2 * numLayers, "batch", numHeads, "step", headSize]);
+  g.output("new_conv", rows.conv, "float32", [numLayers, "batch", "step", modelSize]);
   return g.finish();
 }
 

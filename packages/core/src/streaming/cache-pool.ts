@@ -2,10 +2,12 @@ import { cacheLayout } from "../architectures/conformer/streaming.ts";
 import type { ConformerSpec } from "../config/spec.ts";
 import { type StreamGeometry, streamGeometry } from "../config/streaming.ts";
 import { SpeechError } from "../errors.ts";
+import { clearRing, type Ring, readRing, writeRing } from "./ring.ts";
 
 /** What the encoder remembers of one stream: a place in the pool, and how far the stream has come. */
 export interface CacheSlot {
-  readonly slot: number;
+  /** Which of the pool's places it has. The pool moves it so that streams that run together lie together. */
+  place: number;
   /** Steps encoded so far. */
   numSteps: number;
 }
@@ -17,38 +19,43 @@ export interface SavedCache {
   readonly rows: Float32Array;
 }
 
+/** What a call of the graph adds, by row of its batch. */
+export interface NewCacheRows {
+  /** `[2 · layer, batch, head, step, headSize]` */
+  readonly attention: Float32Array;
+  /** `[layer, batch, step, model]` */
+  readonly conv: Float32Array;
+  readonly numRows: number;
+  /** Steps of each row. */
+  readonly width: number;
+}
+
 /**
- * The caches of all streams of one engine in one array, which the graph reads in place.
+ * The caches of all streams of one engine in a few arrays, which the graph reads in place.
  *
- * Every slot holds, layer after layer, rings of key rows, value rows and convolution rows. The first slot stays zero: it
- * stands for what lies before a stream's beginning. Slots are taken and given back; memory that was never used is not
- * resident.
+ * Every layer's keys lie in one piece, place after place, and so do its values: streams at neighbouring places are a
+ * batch as they lie. Within a place each head has a ring. Memory that was never used is not resident.
  */
 export interface CachePool {
   readonly geometry: StreamGeometry;
-  readonly modelSize: number;
-  /** `[row, model]`, all slots one after another. */
-  readonly data: Float32Array;
-  readonly numRows: number;
   /** Bytes that one stream occupies. */
   readonly slotBytes: number;
-  /** @throws SpeechError `OVER_CAPACITY` when all slots are taken */
+  /** Kept inputs of the convolutions, `[row, model]`; the first rows stay zero, for what is before a stream's beginning. */
+  readonly conv: Float32Array;
+  /** @throws SpeechError `OVER_CAPACITY` when all places are taken */
   take(saved?: SavedCache): CacheSlot;
   release(slot: CacheSlot): void;
-  /** Rows of the first layer's keys for the last `count` steps, right-aligned in `rows[offset, offset + width)`. */
-  attentionRows(slot: CacheSlot, count: number, rows: Int32Array, offset: number, width: number): void;
+  /**
+   * Puts slots at neighbouring places, moving as few as it can, and returns the first.
+   * Those that come together again need not move again.
+   */
+  bringTogether(slots: readonly CacheSlot[]): number;
+  /** Keys or values of a layer from `firstPlace` on, `[place, head, left, headSize]`: the pool's own memory. */
+  rings(layer: number, part: "keys" | "values", firstPlace: number, numPlaces: number): Float32Array;
   /** Rows of the first layer's convolution input before the next step. */
   convRows(slot: CacheSlot, rows: Int32Array, offset: number): void;
-  /**
-   * Takes the rows of new steps from the graph's `cache` `[3 · layer, batch, step, model]`.
-   * @param batch `[row of the batch, rows in it, steps a row]`
-   */
-  push(
-    slot: CacheSlot,
-    cache: Float32Array,
-    batch: { row: number; numRows: number; width: number },
-    count: number,
-  ): void;
+  /** Takes `count` new steps of a row of a batch. */
+  push(slot: CacheSlot, added: NewCacheRows, row: number, count: number): void;
   /** @param room memory of `slotBytes` for the rows, which the caller reuses; memory of its own unless told */
   save(slot: CacheSlot, room?: Float32Array): SavedCache;
 }
@@ -62,74 +69,140 @@ export function savedRows(spec: ConformerSpec, numSteps: number): number {
 /** Makes a pool for at most `maxStreams` streams. */
 export function createCachePool(spec: ConformerSpec, maxStreams: number): CachePool {
   const geometry = streamGeometry(spec);
-  const layout = cacheLayout(spec, geometry);
-  const { modelSize, numLayers } = spec;
-  const { left, convLeft, rowsPerLayer } = layout;
-  const numRows = (maxStreams + 1) * layout.numRows;
-  const data = new Float32Array(numRows * modelSize);
-  const free = Array.from({ length: maxStreams }, (_, i) => maxStreams - i);
-  const baseOf = ({ slot }: CacheSlot) => slot * layout.numRows;
+  const { left, convLeft, numRows } = cacheLayout(spec, geometry);
+  const { modelSize, numHeads, numLayers } = spec;
+  const headSize = modelSize / numHeads;
+  const ringSize = left * headSize;
+  const placeSize = numHeads * ringSize;
+  const attention = new Float32Array(2 * numLayers * maxStreams * placeSize);
+  const convPlaceRows = numLayers * convLeft;
+  // One place of zeros before the streams'.
+  const conv = new Float32Array((1 + maxStreams) * convPlaceRows * modelSize);
+  const places: (CacheSlot | undefined)[] = new Array(maxStreams).fill(undefined);
+  let spare: Float32Array | undefined;
 
-  /** Visits the rings of a slot: the first row, the number of rows, and which third of a layer it is. */
-  function eachRing(slot: CacheSlot, visit: (firstRow: number, size: number, part: number) => void): void {
+  /** Keys of layer 0, values of layer 0, keys of layer 1, … */
+  const startOf = (array: number, place: number) => (array * maxStreams + place) * placeSize;
+  const convStartOf = (place: number) => (1 + place) * convPlaceRows * modelSize;
+  const attentionRing = (array: number, head: number, place: number): Ring => ({
+    data: attention,
+    start: startOf(array, place) + head * ringSize,
+    numRows: left,
+    rowSize: headSize,
+  });
+  const convRing = (layer: number, place: number): Ring => ({
+    data: conv,
+    start: convStartOf(place) + layer * convLeft * modelSize,
+    numRows: convLeft,
+    rowSize: modelSize,
+  });
+
+  /** Visits all rings of a slot, with the first of a saved row's numbers that each is of. */
+  function eachRing({ place }: CacheSlot, visit: (ring: Ring, offset: number, isLastOfRow: boolean) => void): void {
     for (let layer = 0; layer < numLayers; layer++) {
-      const first = baseOf(slot) + layer * rowsPerLayer;
-      visit(first, left, 3 * layer);
-      visit(first + left, left, 3 * layer + 1);
-      visit(first + 2 * left, convLeft, 3 * layer + 2);
+      for (const array of [2 * layer, 2 * layer + 1]) {
+        for (let head = 0; head < numHeads; head++) {
+          visit(attentionRing(array, head, place), head * headSize, head === numHeads - 1);
+        }
+      }
+      visit(convRing(layer, place), 0, true);
     }
   }
 
   function restore(slot: CacheSlot, saved: SavedCache): void {
     let from = 0;
-    eachRing(slot, (firstRow, size) => {
-      const kept = Math.min(size, saved.numSteps);
-      for (let i = kept; i > 0; i--, from += modelSize) {
-        const row = firstRow + ((saved.numSteps - i) % size);
-        data.set(saved.rows.subarray(from, from + modelSize), row * modelSize);
+    eachRing(slot, (ring, offset, isLastOfRow) => {
+      const kept = Math.min(ring.numRows, saved.numSteps);
+      for (let i = 0; i < kept; i++) {
+        const step = { at: saved.numSteps - kept + i, count: 1 };
+        writeRing(ring, saved.rows, from + i * modelSize + offset, step);
       }
+      if (isLastOfRow) from += kept * modelSize;
     });
     slot.numSteps = saved.numSteps;
   }
 
+  /** Exchanges two places, one of which may be empty. */
+  function exchange(from: number, to: number): void {
+    for (let array = 0; array < 2 * numLayers; array++)
+      swap(attention, startOf(array, from), startOf(array, to), placeSize);
+    swap(conv, convStartOf(from), convStartOf(to), convPlaceRows * modelSize);
+    const [moved, other] = [places[from], places[to]];
+    places[to] = moved;
+    places[from] = other;
+    if (moved) moved.place = to;
+    if (other) other.place = from;
+  }
+
+  function swap(data: Float32Array, a: number, b: number, size: number): void {
+    if (spare === undefined || spare.length < size) spare = new Float32Array(size);
+    spare.set(data.subarray(a, a + size));
+    data.copyWithin(a, b, b + size);
+    data.set(size === spare.length ? spare : spare.subarray(0, size), b);
+  }
+
   return {
     geometry,
-    modelSize,
-    data,
-    numRows,
-    slotBytes: layout.numRows * modelSize * 4,
+    slotBytes: numRows * modelSize * 4,
+    conv,
     take(saved) {
-      const slot = free.pop();
-      if (slot === undefined) {
+      const place = places.indexOf(undefined);
+      if (place < 0) {
         throw new SpeechError(
           "OVER_CAPACITY",
           `streams: expected at most ${maxStreams} at a time, got one more. Try again when another has ended.`,
         );
       }
-      const taken = { slot, numSteps: 0 };
+      const taken = { place, numSteps: 0 };
+      places[place] = taken;
       if (saved) restore(taken, saved);
       return taken;
     },
-    release({ slot }) {
-      free.push(slot);
+    release(slot) {
+      // What is masked still takes part in products: it must be numbers, and a stream's damaged sound may have left none.
+      eachRing(slot, (ring) => clearRing(ring, slot.numSteps));
+      places[slot.place] = undefined;
     },
-    attentionRows(slot, count, rows, offset, width) {
-      rows.fill(0, offset, offset + width - count);
-      const first = baseOf(slot);
-      for (let i = count; i > 0; i--) rows[offset + width - i] = first + ((slot.numSteps - i) % left);
+    bringTogether(slots) {
+      const first = bestWindow(
+        slots.map(({ place }) => place),
+        maxStreams,
+      );
+      const members = new Set(slots);
+      const isInside = ({ place }: CacheSlot) => place >= first && place < first + slots.length;
+      let hole = first;
+      for (const slot of slots) {
+        if (isInside(slot)) continue;
+        while (members.has(places[hole] as CacheSlot)) hole++;
+        exchange(slot.place, hole);
+      }
+      return first;
     },
-    convRows(slot, rows, offset) {
-      const first = baseOf(slot) + 2 * left;
+    rings(layer, part, firstPlace, numPlaces) {
+      const start = startOf(2 * layer + (part === "keys" ? 0 : 1), firstPlace);
+      return attention.subarray(start, start + numPlaces * placeSize);
+    },
+    convRows({ place, numSteps }, rows, offset) {
+      const first = (1 + place) * convPlaceRows;
       for (let i = convLeft; i > 0; i--) {
-        const step = slot.numSteps - i;
+        const step = numSteps - i;
         rows[offset + convLeft - i] = step < 0 ? 0 : first + (step % convLeft);
       }
     },
-    push(slot, cache, { row, numRows: batchRows, width }, count) {
-      eachRing(slot, (firstRow, size, part) => {
-        const from = (part * batchRows + row) * width * modelSize;
-        writeRing(data, { firstRow, size, modelSize, at: slot.numSteps }, cache, from, count);
-      });
+    push(slot, added, row, count) {
+      const { numRows: batchRows, width } = added;
+      const { place, numSteps } = slot;
+      const newSteps = { at: numSteps, count };
+      for (let array = 0; array < 2 * numLayers; array++) {
+        for (let head = 0; head < numHeads; head++) {
+          const from = ((array * batchRows + row) * numHeads + head) * width * headSize;
+          writeRing(attentionRing(array, head, place), added.attention, from, newSteps);
+        }
+      }
+      for (let layer = 0; layer < numLayers; layer++) {
+        const from = (layer * batchRows + row) * width * modelSize;
+        writeRing(convRing(layer, place), added.conv, from, newSteps);
+      }
       slot.numSteps += count;
     },
     save(slot, room) {
@@ -137,36 +210,24 @@ export function createCachePool(spec: ConformerSpec, maxStreams: number): CacheP
       const numValues = savedRows(spec, numSteps) * modelSize;
       const rows = room ? room.subarray(0, numValues) : new Float32Array(numValues);
       let to = 0;
-      eachRing(slot, (firstRow, size) => {
-        for (let i = Math.min(size, numSteps); i > 0; i--, to += modelSize) {
-          const at = (firstRow + ((numSteps - i) % size)) * modelSize;
-          rows.set(data.subarray(at, at + modelSize), to);
-        }
+      eachRing(slot, (ring, offset, isLastOfRow) => {
+        const kept = Math.min(ring.numRows, numSteps);
+        readRing(ring, numSteps, rows, to + offset, modelSize);
+        if (isLastOfRow) to += kept * modelSize;
       });
       return { numSteps, rows };
     },
   };
 }
 
-interface Ring {
-  readonly firstRow: number;
-  readonly size: number;
-  readonly modelSize: number;
-  /** The step that the next row is of. */
-  readonly at: number;
-}
-
-/** Writes `count` rows from `from[offset …)` behind the ring's last; only the last ones stay where they are too many. */
-function writeRing(data: Float32Array, ring: Ring, from: Float32Array, offset: number, count: number): void {
-  const { firstRow, size, modelSize, at } = ring;
-  if (size === 0) return;
-  const skipped = Math.max(0, count - size);
-  let source = offset + skipped * modelSize;
-  for (let step = at + skipped; step < at + count; ) {
-    const place = step % size;
-    const run = Math.min(size - place, at + count - step);
-    data.set(from.subarray(source, source + run * modelSize), (firstRow + place) * modelSize);
-    source += run * modelSize;
-    step += run;
+/** The first of `places.length` neighbouring places, of `numPlaces`, among which most of the given ones are. */
+function bestWindow(places: readonly number[], numPlaces: number): number {
+  const sorted = [...places].sort((a, b) => a - b);
+  const size = sorted.length;
+  let best = { first: 0, inside: -1 };
+  for (let from = 0, end = 0; from < size; from++) {
+    while (end < size && sorted[end] < sorted[from] + size) end++;
+    if (end - from > best.inside) best = { first: sorted[from], inside: end - from };
   }
+  return Math.min(best.first, numPlaces - size);
 }

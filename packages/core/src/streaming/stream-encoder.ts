@@ -19,68 +19,136 @@ export interface StreamChunk {
 /** Runs chunks of many streams through the encoder and keeps what it has to remember of each. */
 export interface StreamEncoder {
   readonly pool: CachePool;
-  /** Encodes the next chunk of each stream in one batch. */
+  /** Encodes the next chunks of each stream in one batch; rows of the result are in the order of `chunks`. */
   encode(chunks: readonly StreamChunk[]): Promise<Encoded>;
 }
 
 /** Makes the encoder of streams around the loaded `streaming` graph. */
 export function createStreamEncoder(spec: ModelSpec, session: GraphSession, pool: CachePool): StreamEncoder {
   const encoder = spec.encoder as ConformerSpec;
-  const { geometry } = pool;
   return {
     pool,
     async encode(chunks) {
+      const firstPlace = pool.bringTogether(chunks.map(({ slot }) => slot));
+      // The graph's rows are places of the pool.
+      const rowOf = ({ slot }: StreamChunk) => slot.place - firstPlace;
+      const inPlace = [...chunks].sort((a, b) => rowOf(a) - rowOf(b));
       const width = Math.max(...chunks.map((chunk) => chunk.numSteps));
-      const out = await session.run(feedsOf(encoder, pool, chunks, width));
-      const cache = out.cache.data as Float32Array;
-      chunks.forEach(({ slot, numSteps }, row) => {
-        pool.push(slot, cache, { row, numRows: chunks.length, width }, numSteps);
+      const out = await session.run(feedsOf(encoder, pool, inPlace, firstPlace, width));
+      const added = {
+        attention: out.new_attention.data as Float32Array,
+        conv: out.new_conv.data as Float32Array,
+        numRows: chunks.length,
+        width,
+      };
+      const rows = chunks.map(rowOf);
+      chunks.forEach(({ slot, numSteps }, i) => {
+        pool.push(slot, added, rows[i], numSteps);
       });
-      const floats = (name: string) => out[name]?.data as Float32Array | undefined;
+      const inOrder = (name: string) => out[name] && rowsInOrder(out[name].data as Float32Array, rows);
       return {
         numSteps: width,
         lengths: chunks.map((chunk) => chunk.numSteps),
-        encoded: out.encoded.data as Float32Array,
-        logProbs: floats("log_probs"),
-        projected: floats("encoder_projected"),
+        encoded: inOrder("encoded") as Float32Array,
+        logProbs: inOrder("log_probs"),
+        projected: inOrder("encoder_projected"),
       };
     },
   };
+}
 
-  function feedsOf(
-    { numMels, modelSize }: ConformerSpec,
-    { data, numRows }: CachePool,
-    chunks: readonly StreamChunk[],
-    width: number,
-  ): Record<string, Tensor> {
-    const batch = chunks.length;
-    const numFrames = chunkFrames(geometry, width);
-    const counts = chunks.map(({ slot, mode }) => Math.min(mode.leftSteps, slot.numSteps));
-    const numCached = Math.max(...counts);
-    const frames = new Float32Array(batch * numFrames * numMels);
-    const begins: number[] = [];
-    const ends: number[] = [];
-    const attentionRows = new Int32Array(batch * numCached);
-    const convRows = new Int32Array(batch * geometry.convLeft);
-    chunks.forEach((chunk, row) => {
-      const { begin, end } = writeFrames(geometry, chunk, frames, row * numFrames * numMels, numMels);
-      begins.push(begin);
-      ends.push(end);
-      pool.attentionRows(chunk.slot, counts[row], attentionRows, row * numCached, numCached);
-      pool.convRows(chunk.slot, convRows, row * geometry.convLeft);
-    });
-    return {
-      frames: float32(frames, [batch, numFrames, numMels]),
-      frame_begin: int64(begins),
-      frame_end: int64(ends),
-      pool: float32(data, [numRows, modelSize]),
-      attention_rows: int32(attentionRows, [batch, numCached]),
-      cached_steps: int64(counts),
-      chunk_steps: int64(chunks.map(({ mode }) => mode.chunkSteps)),
-      left_steps: int64(chunks.map(({ mode }) => mode.leftSteps)),
-      ...(geometry.convLeft > 0 && { conv_rows: int32(convRows, [batch, geometry.convLeft]) }),
-    };
+/** The rows of a batch in another order; the same memory where it is the order they have. */
+function rowsInOrder(data: Float32Array, rows: readonly number[]): Float32Array {
+  if (rows.every((row, i) => row === i)) return data;
+  const size = data.length / rows.length;
+  const ordered = new Float32Array(data.length);
+  rows.forEach((row, i) => {
+    ordered.set(data.subarray(row * size, (row + 1) * size), i * size);
+  });
+  return ordered;
+}
+
+function feedsOf(
+  encoder: ConformerSpec,
+  pool: CachePool,
+  chunks: readonly StreamChunk[],
+  firstPlace: number,
+  width: number,
+): Record<string, Tensor> {
+  const { numMels } = encoder;
+  const batch = chunks.length;
+  const numFrames = chunkFrames(pool.geometry, width);
+  const frames = new Float32Array(batch * numFrames * numMels);
+  const spans = chunks.map((chunk, row) =>
+    writeFrames(pool.geometry, chunk, frames, row * numFrames * numMels, numMels),
+  );
+  return {
+    frames: float32(frames, [batch, numFrames, numMels]),
+    frame_begin: int64(spans.map(({ begin }) => begin)),
+    frame_end: int64(spans.map(({ end }) => end)),
+    past_steps: int64(chunks.map(({ slot }) => slot.numSteps)),
+    chunk_steps: int64(chunks.map(({ mode }) => mode.chunkSteps)),
+    left_steps: int64(chunks.map(({ mode }) => mode.leftSteps)),
+    ...attentionFeeds(encoder, pool, chunks, firstPlace, width),
+    ...convFeeds(encoder, pool, chunks),
+  };
+}
+
+/** What the attention of every layer looks back on, as it lies in the pool. */
+function attentionFeeds(
+  { numLayers, numHeads, modelSize }: ConformerSpec,
+  pool: CachePool,
+  chunks: readonly StreamChunk[],
+  firstPlace: number,
+  width: number,
+): Record<string, Tensor> {
+  const { maxLeft } = pool.geometry;
+  if (maxLeft === 0) return {};
+  const batch = chunks.length;
+  const dims = [batch, numHeads, maxLeft, modelSize / numHeads];
+  const feeds: Record<string, Tensor> = { value_order: valueOrder(chunks, maxLeft, width) };
+  for (let layer = 0; layer < numLayers; layer++) {
+    for (const part of ["keys", "values"] as const) {
+      feeds[`${part}.${layer}`] = float32(pool.rings(layer, part, firstPlace, batch), dims);
+    }
   }
+  return feeds;
+}
+
+/**
+ * Places of the ring, `0 … left - 1`, and new steps, `left …`, in the order of places, int32 `[batch, left + width]`: each
+ * new step behind what stands at its place. Empty where every stream has one chunk, see `StreamingInputs.valueOrder`.
+ */
+function valueOrder(chunks: readonly StreamChunk[], left: number, width: number): Tensor {
+  if (chunks.every(({ numSteps, mode }) => numSteps <= mode.chunkSteps))
+    return int32(new Int32Array(0), [chunks.length, 0]);
+  const order = new Int32Array(chunks.length * (left + width));
+  let at = 0;
+  for (const { slot } of chunks) {
+    for (let place = 0; place < left; place++) {
+      order[at++] = place;
+      const first = (((place - slot.numSteps) % left) + left) % left;
+      for (let step = first; step < width; step += left) order[at++] = left + step;
+    }
+  }
+  return int32(order, [chunks.length, left + width]);
+}
+
+function convFeeds(
+  { modelSize }: ConformerSpec,
+  pool: CachePool,
+  chunks: readonly StreamChunk[],
+): Record<string, Tensor> {
+  const { convLeft } = pool.geometry;
+  if (convLeft === 0) return {};
+  const rows = new Int32Array(chunks.length * convLeft);
+  chunks.forEach(({ slot }, row) => {
+    pool.convRows(slot, rows, row * convLeft);
+  });
+  return {
+    conv_pool: float32(pool.conv, [pool.conv.length / modelSize, modelSize]),
+    conv_rows: int32(rows, [chunks.length, convLeft]),
+  };
 }
 
 /** The frames that `numSteps` steps hear. */

@@ -1,5 +1,6 @@
 import { afterAll, describe, expect, test } from "vitest";
 import { openAcousticModel } from "../../src/recognition/acoustic.ts";
+import type { CacheSlot } from "../../src/streaming/cache-pool.ts";
 import { createLocalEngine } from "../../src/streaming/local-engine.ts";
 import { parseStreamState } from "../../src/streaming/saved-stream.ts";
 import type { StreamEvent } from "../../src/streaming/stream.ts";
@@ -80,14 +81,14 @@ describe("createStreamSet", () => {
 
   test("ends a stream whose sound gives no numbers, and its batch mates go on", async () => {
     const { encoder } = opened.parts;
-    let badSlot: number | undefined;
+    let badSlot: CacheSlot | undefined;
     const parts: StreamParts = {
       ...opened.parts,
       encoder: {
         pool: encoder.pool,
         async encode(chunks) {
           const encoded = await encoder.encode(chunks);
-          const row = chunks.findIndex(({ slot }) => slot.slot === badSlot);
+          const row = chunks.findIndex(({ slot }) => slot === badSlot);
           const size = (encoded.projected as Float32Array).length / chunks.length;
           if (row >= 0) encoded.projected?.fill(Number.NaN, row * size, (row + 1) * size);
           return encoded;
@@ -103,7 +104,7 @@ describe("createStreamSet", () => {
       () => {},
       undefined,
       (_encoded, _row, { slot }) => {
-        badSlot = slot.slot;
+        badSlot = slot;
       },
     );
     set.open(2, options, (event) => good.push(event));

@@ -93,13 +93,9 @@ function positionUse(net: Net, spec: ConformerSpec, prefix: string): PositionUse
  * `query - 1` off the front and one off the end leaves rows one shorter, aligned by key.
  */
 export function alignPositions(net: Net, raw: Value, numQueries: Value, numKeys: Value): Value {
-  return alignFlatPositions(net, reshape(net.g, raw, [0, 0, -1]), numQueries, numKeys);
-}
-
-/** The same from flattened matrices `[a, b, query · (key + query)]`. */
-export function alignFlatPositions(net: Net, flat: Value, numQueries: Value, numKeys: Value): Value {
   const { g } = net;
   const one = g.ints([1]);
+  const flat = reshape(g, raw, [0, 0, -1]);
   const cut = slice(g, flat, 2, sub(g, numQueries, one), -1);
   const width = sub(g, add(g, numKeys, numQueries), one);
   const aligned = g.op("Reshape", [cut, concat(g, [g.ints([0, 0]), numQueries, width], 0)]);

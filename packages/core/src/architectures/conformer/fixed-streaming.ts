@@ -1,6 +1,6 @@
 import type { ConformerSpec } from "../../config/spec.ts";
 import type { Value } from "../../onnx/graph.ts";
-import { add, concat, matMul, reshape, reshapeTo, slice, sub, transpose, unsqueeze } from "../../onnx/ops.ts";
+import { add, concat, matMul, range, reshape, reshapeTo, slice, sub, transpose, unsqueeze } from "../../onnx/ops.ts";
 import { linear, type Net, toRows } from "../net.ts";
 import { alignPositions, scaledBias } from "./attention.ts";
 import { convolved, gatedRows } from "./convolution.ts";
@@ -65,12 +65,17 @@ export function fixedStreamingConformer(
     return subsample(net, spec.subsampling, frames, spec.numMels, scale);
   });
   const steps = g.op("Max", [sub(g, lengths, g.int(droppedSteps)), g.int(0)]);
-  const sizes = { numCached: g.ints([cachedSteps]), numSteps: g.ints([chunkSteps]) };
-  const chunk = { chunkSteps: g.ints([chunkSteps]), leftSteps: g.ints([cachedSteps]) };
-  const masks = streamMasks(g, { ...sizes, ...chunk, cachedSteps: inputs.lastChannelLen, steps });
+  const masks = streamMasks(g, {
+    keys: unsqueeze(g, sub(g, range(g, g.ints([cachedSteps + chunkSteps])), g.ints([cachedSteps])), [0]),
+    numSteps: g.ints([chunkSteps]),
+    pastSteps: inputs.lastChannelLen,
+    steps,
+    chunkSteps: g.ints([chunkSteps]),
+    leftSteps: g.ints([cachedSteps]),
+  });
   const shared: Shared = {
     mode,
-    scoreBias: transpose(g, masks, [1, 0, 2, 3]),
+    scoreBias: unsqueeze(g, masks, [1]),
     positions: positionRows(g, cachedSteps + chunkSteps - 1, chunkSteps, spec.modelSize),
   };
   let rows = toRows(net, slice(g, x, 1, droppedSteps, droppedSteps + chunkSteps), spec.modelSize);

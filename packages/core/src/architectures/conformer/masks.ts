@@ -38,12 +38,14 @@ export function stepMasks(
   return { valid, scoreBias: add(g, keyBias, g.op("Where", [isVisible, g.number(0), g.number(MASKED)])) };
 }
 
-/** What decides on the keys that the queries of a stream see: sizes int64 `[1]`, the others int64 `[batch]`. */
+/** What decides on the keys that the queries of a stream see: int64 `[batch]` where nothing else is said. */
 export interface StreamMaskInputs {
-  readonly numCached: Value;
+  /** Steps of the keys, counted from the first new step: `[batch, key]`. */
+  readonly keys: Value;
+  /** New steps, int64 `[1]`. */
   readonly numSteps: Value;
-  /** Of the cached keys the last ones are of the stream. */
-  readonly cachedSteps: Value;
+  /** Steps before these. */
+  readonly pastSteps: Value;
   /** Valid new steps. */
   readonly steps: Value;
   readonly chunkSteps: Value;
@@ -51,20 +53,30 @@ export interface StreamMaskInputs {
 }
 
 /**
- * What is added to the scores of whole chunks, float32 `[1, batch, query, key]`: a query sees from `leftSteps` before its
- * chunk's beginning to its chunk's end, as far as there are keys. Keys are counted from the first new step.
+ * What is added to the scores of whole chunks, float32 `[batch, query, key]`: a query sees from `leftSteps` before its
+ * chunk's beginning to its chunk's end, as far as there are keys.
  */
 export function streamMasks(g: GraphBuilder, inputs: StreamMaskInputs): Value {
-  const { numCached, numSteps } = inputs;
   const column = (x: Value) => unsqueeze(g, x, [1, 2]);
-  const keys = unsqueeze(g, sub(g, range(g, add(g, numCached, numSteps)), numCached), [0, 1]);
-  const queries = unsqueeze(g, range(g, numSteps), [0, 2]);
-  const chunk = column(inputs.chunkSteps);
-  const begin = g.op("Mul", [div(g, queries, chunk), chunk]);
-  const first = g.op("Max", [sub(g, begin, column(inputs.leftSteps)), g.op("Neg", [column(inputs.cachedSteps)])]);
-  const end = g.op("Min", [add(g, begin, chunk), column(inputs.steps)]);
+  const keys = unsqueeze(g, inputs.keys, [1]);
+  const begin = chunkBegins(g, inputs.numSteps, inputs.chunkSteps);
+  const first = g.op("Max", [sub(g, begin, column(inputs.leftSteps)), g.op("Neg", [column(inputs.pastSteps)])]);
+  const end = g.op("Min", [add(g, begin, column(inputs.chunkSteps)), column(inputs.steps)]);
   const isVisible = g.op("And", [g.op("GreaterOrEqual", [keys, first]), g.op("Less", [keys, end])]);
-  return unsqueeze(g, g.op("Where", [isVisible, g.number(0), g.number(MASKED)]), [0]);
+  return g.op("Where", [isVisible, g.number(0), g.number(MASKED)]);
+}
+
+/** 1 where two new steps are of one chunk, 0 elsewhere: float32 `[batch, query, key]`. */
+export function ownChunks(g: GraphBuilder, numSteps: Value, chunkSteps: Value): Value {
+  const begin = chunkBegins(g, numSteps, chunkSteps);
+  const perKey = g.op("Transpose", [begin], { perm: [0, 2, 1] });
+  return cast(g, g.op("Equal", [begin, perKey]), "float32");
+}
+
+/** The first step of each new step's chunk, int64 `[batch, step, 1]`. */
+function chunkBegins(g: GraphBuilder, numSteps: Value, chunkSteps: Value): Value {
+  const chunk = unsqueeze(g, chunkSteps, [1, 2]);
+  return g.op("Mul", [div(g, unsqueeze(g, range(g, numSteps), [0, 2]), chunk), chunk]);
 }
 
 /** Whether query step `query` sees key step `key`: bool `[query, key]`. */
