@@ -2,7 +2,7 @@ import { cacheLayout } from "../architectures/conformer/streaming.ts";
 import type { ConformerSpec } from "../config/spec.ts";
 import { type StreamGeometry, streamGeometry } from "../config/streaming.ts";
 import { SpeechError } from "../errors.ts";
-import { clearRing, type Ring, readRing, writeRing } from "./ring.ts";
+import { clearRing, copyRow, type Ring, readRing, ringRuns } from "./ring.ts";
 
 /** What the encoder remembers of one stream: a place in the pool, and how far the stream has come. */
 export interface CacheSlot {
@@ -114,8 +114,8 @@ export function createCachePool(spec: ConformerSpec, maxStreams: number): CacheP
     eachRing(slot, (ring, offset, isLastOfRow) => {
       const kept = Math.min(ring.numRows, saved.numSteps);
       for (let i = 0; i < kept; i++) {
-        const step = { at: saved.numSteps - kept + i, count: 1 };
-        writeRing(ring, saved.rows, from + i * modelSize + offset, step);
+        const place = (saved.numSteps - kept + i) % ring.numRows;
+        copyRow(saved.rows, from + i * modelSize + offset, ring.data, ring.start + place * ring.rowSize, ring.rowSize);
       }
       if (isLastOfRow) from += kept * modelSize;
     });
@@ -189,19 +189,34 @@ export function createCachePool(spec: ConformerSpec, maxStreams: number): CacheP
         rows[offset + convLeft - i] = step < 0 ? 0 : first + (step % convLeft);
       }
     },
-    push(slot, added, row, count) {
-      const { numRows: batchRows, width } = added;
+    push(slot, { attention: newAttention, conv: newConv, numRows: batchRows, width }, row, count) {
+      // Thousands of short copies a batch: the runs are the same for all rings, and nothing is made for each.
       const { place, numSteps } = slot;
-      const newSteps = { at: numSteps, count };
+      const runs = ringRuns(left, numSteps, count);
       for (let array = 0; array < 2 * numLayers; array++) {
+        const firstRing = startOf(array, place);
+        const firstRow = (array * batchRows + row) * numHeads * width;
         for (let head = 0; head < numHeads; head++) {
-          const from = ((array * batchRows + row) * numHeads + head) * width * headSize;
-          writeRing(attentionRing(array, head, place), added.attention, from, newSteps);
+          for (const run of runs) {
+            const from = (firstRow + head * width + run.step - numSteps) * headSize;
+            copyRow(
+              newAttention,
+              from,
+              attention,
+              firstRing + (head * left + run.place) * headSize,
+              run.count * headSize,
+            );
+          }
         }
       }
+      const convRuns = ringRuns(convLeft, numSteps, count);
       for (let layer = 0; layer < numLayers; layer++) {
-        const from = (layer * batchRows + row) * width * modelSize;
-        writeRing(convRing(layer, place), added.conv, from, newSteps);
+        const firstRow = (layer * batchRows + row) * width;
+        const firstRing = convStartOf(place) + layer * convLeft * modelSize;
+        for (const run of convRuns) {
+          const from = (firstRow + run.step - numSteps) * modelSize;
+          copyRow(newConv, from, conv, firstRing + run.place * modelSize, run.count * modelSize);
+        }
       }
       slot.numSteps += count;
     },

@@ -16,26 +16,28 @@ export function copyRow(from: Float32Array, fromStart: number, to: Float32Array,
   else for (let i = 0; i < size; i++) to[toStart + i] = from[fromStart + i];
 }
 
+/** Neighbouring steps at neighbouring places: `[step, step + count)` at `[place, place + count)`. */
+export interface Run {
+  readonly step: number;
+  readonly place: number;
+  readonly count: number;
+}
+
 /**
- * Writes the rows of `count` steps from `from[offset …)`, of which the first is step `at`; only the last ones stay where
- * they are more than the ring has.
+ * Where `count` steps from step `first` on stand in a ring, two runs at most; only the last ones where they are more than
+ * it has.
  */
-export function writeRing(
-  { data, start, numRows, rowSize }: Ring,
-  from: Float32Array,
-  offset: number,
-  { at, count }: { readonly at: number; readonly count: number },
-): void {
-  if (numRows === 0) return;
-  const skipped = Math.max(0, count - numRows);
-  let source = offset + skipped * rowSize;
-  for (let step = at + skipped; step < at + count; ) {
+export function ringRuns(numRows: number, first: number, count: number): Run[] {
+  const runs: Run[] = [];
+  const end = first + count;
+  if (numRows === 0) return runs;
+  for (let step = Math.max(first, end - numRows); step < end; ) {
     const place = step % numRows;
-    const run = Math.min(numRows - place, at + count - step);
-    copyRow(from, source, data, start + place * rowSize, run * rowSize);
-    source += run * rowSize;
-    step += run;
+    const length = Math.min(numRows - place, end - step);
+    runs.push({ step, place, count: length });
+    step += length;
   }
+  return runs;
 }
 
 /** Reads what a ring holds after `numSteps` steps, oldest first, into rows `stride` apart. */
