@@ -55,6 +55,9 @@ describe.skipIf(process.arch !== "x64" || process.env.GRAPH_RUNTIME === "wasm").
         expect(await steps(mode, [1], 3)).toEqual(alone);
         expect(await steps(mode, [2], 0)).toEqual(alone);
         expect(await steps(mode, [1, 3, 2, 16], 2)).toEqual(alone);
+        const between = encoder.pool.take();
+        expect(await steps(mode, [2, 1], 2)).toEqual(alone);
+        encoder.pool.release(between);
       },
     );
   },
