@@ -111,8 +111,8 @@ function addTextHeads(net: Net, { heads: { ctc, transducer } }: ModelSpec, encod
  * The next chunks of any number of streams: `frames` float32 `[batch, frame, mel]`; `frame_begin`, `frame_end`, `past_steps`,
  * `chunk_steps` and `left_steps` int64 `[batch]`; for each layer `keys.N` and `values.N` float32 `[batch, head, left,
  * headSize]`; `value_order` int32 `[batch, ordered]`; `conv_pool` float32 `[row, model]` and `conv_rows` int32 `[batch,
- * convLeft]` → `encoded` `[batch, model, step]`, the heads as in the offline graph, `new_attention` `[2 · layer, batch, head,
- * step, headSize]` and `new_conv` `[layer, batch, step, model]`. See `StreamingInputs` for what they mean.
+ * convLeft]` → `encoded` `[batch, model, step]`, the heads as in the offline graph, `new_attention` `[2 · layer · batch,
+ * head, step, headSize]` and `new_conv` `[layer · batch · step, model]`. See `StreamingInputs` for what they mean.
  */
 function streamingGraph(spec: ModelSpec, weights: Weights, precision: Precision): Graph {
   const encoder = spec.encoder as ConformerSpec;
@@ -147,8 +147,8 @@ function streamingGraph(spec: ModelSpec, weights: Weights, precision: Precision)
   const channelsFirst = transpose(g, encoded, [0, 2, 1]);
   g.output("encoded", channelsFirst, "float32", ["batch", outputSize(spec), "step"]);
   addTextHeads(net, spec, channelsFirst);
-  g.output("new_attention", rows.attention, "float32", [2 * numLayers, "batch", numHeads, "step", headSize]);
-  g.output("new_conv", rows.conv, "float32", [numLayers, "batch", "step", modelSize]);
+  g.output("new_attention", rows.attention, "float32", ["attention_row", numHeads, "step", headSize]);
+  g.output("new_conv", rows.conv, "float32", ["conv_row", modelSize]);
   return g.finish();
 }
 

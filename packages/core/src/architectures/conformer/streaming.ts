@@ -71,9 +71,9 @@ export function cacheLayout(spec: ConformerSpec, { maxLeft, convLeft }: StreamGe
 
 /** What a call adds to the caches of its streams. */
 export interface NewRows {
-  /** Keys and values of layer after layer, `[2 · layer, batch, head, step, headSize]`. */
+  /** Keys and values of layer after layer, `[2 · layer · batch, head, step, headSize]`. */
   readonly attention: Value;
-  /** Input of the convolutions, `[layer, batch, step, model]`. */
+  /** Input of the convolutions, `[layer · batch · step, model]`. */
   readonly conv: Value;
 }
 
@@ -110,17 +110,13 @@ export function streamingConformer(
     };
     rows = g.scope(`layers.${i}`, () => conformerLayer(layers, prefix, rows, parts));
   }
-  const { numLayers, numHeads, modelSize } = spec;
-  const size = spec.outSize ?? modelSize;
+  const size = spec.outSize ?? spec.modelSize;
   if (spec.outSize !== undefined) rows = linear(net, rows, "encoder.out_proj");
-  const attentionDims = [2 * numLayers, -1, numHeads, numSteps, modelSize / numHeads];
   return {
     encoded: reshapeTo(g, rows, [-1, numSteps, size]),
     steps: sequence.lengths,
-    rows: {
-      attention: reshapeTo(g, concat(g, kept, 0), attentionDims),
-      conv: reshapeTo(g, concat(g, keptConv, 0), [numLayers, -1, numSteps, modelSize]),
-    },
+    // As they are joined: giving them axes of their own would copy them.
+    rows: { attention: concat(g, kept, 0), conv: concat(g, keptConv, 0) },
   };
 }
 
