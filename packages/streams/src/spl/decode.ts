@@ -2,7 +2,15 @@ import { SpeechError } from "@nemo-stt/core";
 import { FINAL_MARK, type Item, tupleItem, WINDOW_MARK } from "../items.ts";
 import { ByteQueue } from "./byte-queue.ts";
 import { ITEM_TAGS, LONG_LENGTH, MAX_SHORT_LENGTH } from "./encode.ts";
-import type { SplPrimitive, SplTuple, SplType, SplValue } from "./types.ts";
+import {
+  NANOSECONDS_PER_SECOND,
+  type SplEnum,
+  type SplPrimitive,
+  type SplTimestamp,
+  type SplTuple,
+  type SplType,
+  type SplValue,
+} from "./types.ts";
 
 /** What a peer may announce. Memory is taken for bytes that came, never for those that were announced. */
 export interface BinLimits {
@@ -185,6 +193,7 @@ function* readTuple(source: Source, type: SplTuple, path: string): Reading<Recor
 function* read(source: Source, type: SplType, path: string): Reading<unknown> {
   if (typeof type === "string") return yield* PRIMITIVES[type](source, path);
   if ("tuple" in type) return yield* readTuple(source, type, path);
+  if ("enum" in type) return yield* readEnum(source, type, path);
   const { maxElements } = source.limits;
   const count = yield* readLength(source, path);
   if (count > maxElements) throw source.tooLarge(path, `at most ${maxElements} elements`, `${count}`);
@@ -200,6 +209,14 @@ function* read(source: Source, type: SplType, path: string): Reading<unknown> {
   const of = "list" in type ? type.list : type.set;
   for (let i = 0; i < count; i++) elements.push(yield* read(source, of, `${path}[]`));
   return "list" in type ? elements : new Set(elements);
+}
+
+/** A `uint32` that numbers the names: what is none of theirs has no value here. */
+function* readEnum(source: Source, type: SplEnum, path: string): Reading<string> {
+  const index = (yield* source.view(4, path)).getUint32(0);
+  const name = type.enum[index];
+  if (name === undefined) throw source.invalid(`a number below ${type.enum.length} for ${path}`, `${index}`);
+  return name;
 }
 
 function* readLength(source: Source, path: string): Reading<number> {
@@ -263,5 +280,12 @@ const PRIMITIVES: Readonly<Record<SplPrimitive, Reader>> = {
     const { maxBlobBytes } = source.limits;
     if (numBytes > maxBlobBytes) throw source.tooLarge(path, `a blob of at most ${maxBlobBytes} bytes`, `${numBytes}`);
     return yield* source.take(Number(numBytes), path);
+  },
+  *timestamp(source, path): Reading<SplTimestamp> {
+    const view = yield* source.view(16, path);
+    const nanoseconds = view.getUint32(8);
+    if (nanoseconds >= NANOSECONDS_PER_SECOND)
+      throw source.invalid(`nanoseconds below ${NANOSECONDS_PER_SECOND} in ${path}`, `${nanoseconds}`);
+    return { seconds: view.getBigInt64(0), nanoseconds, machineId: view.getInt32(12) };
   },
 };
