@@ -18,7 +18,7 @@ function float(value: number, size: 32 | 64): string {
 // biome-ignore lint/suspicious/noExplicitAny: values of every type
 export function referenceHex(type: SplType, value: any): string {
   if (typeof type === "object") {
-    if ("enum" in type) return hex(BigInt(type.enum.findIndex((known) => known === value)), 8);
+    if ("enum" in type) return hex(BigInt(type.enum.indexOf(value)), 8);
     if ("list" in type) return count(value.length) + value.map((v: unknown) => referenceHex(type.list, v)).join("");
     if ("set" in type) return count(value.size) + [...value].map((v) => referenceHex(type.set, v)).join("");
     if ("map" in type) {
