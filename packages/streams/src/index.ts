@@ -11,6 +11,7 @@ export * from "./gateway/end-of-reader.ts";
 export * from "./gateway/feed.ts";
 export * from "./gateway/gateway.ts";
 export * from "./gateway/http.ts";
+export { type HttpAccess, isLoopback, tokenProblem } from "./gateway/http-access.ts";
 export * from "./gateway/journal.ts";
 export * from "./gateway/limits.ts";
 export type { TlsOptions } from "./gateway/listener.ts";
