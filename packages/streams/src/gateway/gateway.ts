@@ -8,6 +8,7 @@ import { serveAudio } from "./audio-connection.ts";
 import type { Call } from "./call.ts";
 import type { EndReaders } from "./end-of-reader.ts";
 import { type EndReason, GatewayFeed } from "./feed.ts";
+import { type HeaderStore, openHeaderStore } from "./header-store.ts";
 import { Journal, RETENTION, type Retention, type SessionLog } from "./journal.ts";
 import { GATEWAY_LIMITS, type GatewayLimits } from "./limits.ts";
 import { type Listener, listen, type TlsOptions } from "./listener.ts";
@@ -51,7 +52,8 @@ export interface GatewayOptions {
   readonly recordFolder?: string;
   /**
    * A file for what is live when the gateway stops: the next one goes on with it, so that a restart in mid-call loses
-   * nothing of what came. Without it live calls are ended.
+   * nothing of what came. Without it live calls are ended. Beside it, in the folder `${stateFile}.headers`, is what headers of
+   * WAV files said that sessions began with, for a gateway that follows one that was killed.
    */
   readonly stateFile?: string;
   readonly log: GatewayLog;
@@ -112,6 +114,7 @@ class RunningGateway implements Gateway {
   readonly #journal: Journal;
   readonly #textReaders: TextReaders[] = [];
   readonly #recorder: Recorder | undefined;
+  readonly #headers: HeaderStore | undefined;
   #audio: Listener | undefined;
   #text: Listener[] = [];
   #timer: ReturnType<typeof setInterval> | undefined;
@@ -128,7 +131,9 @@ class RunningGateway implements Gateway {
     this.#journal = new Journal(this.#clock, options.retention);
     this.feed = new GatewayFeed(options.epochMs ?? Date.now);
     this.metrics = new GatewayMetrics(() => this.#observed());
-    this.#recorder = options.recordFolder ? openRecorder(options.recordFolder, options.epochMs ?? Date.now) : undefined;
+    const { recordFolder, stateFile, log, epochMs = Date.now } = options;
+    this.#recorder = recordFolder ? openRecorder(recordFolder, epochMs) : undefined;
+    this.#headers = stateFile ? openHeaderStore(`${stateFile}.headers`, log, epochMs) : undefined;
     this.table = new SessionTable(this.#sessionHost(), {
       format: { encoding: "s16le", sampleRateHz: 16_000, numChannels: 1, ...options.format },
       attContext: options.attContext,
@@ -170,6 +175,7 @@ class RunningGateway implements Gateway {
       engine: patientEngine(engine, admission),
       metrics: this.metrics,
       feed: this.feed,
+      headers: this.#headers,
       ask: ({ sessionId }, seq) => {
         const notice = { sessionId, seq, text: "", isFinal: false, confidence: RECORDS.sendAgain };
         for (const reader of this.#readers) reader.notify(notice);
@@ -187,6 +193,7 @@ class RunningGateway implements Gateway {
     };
     const shared = { host, tls, maxConnections, handshakeMs, onRefused };
     await this.#recorder?.prepare();
+    await this.#headers?.prepare();
     if (this.#options.stateFile) {
       await prepareState(this.#options.stateFile);
       await this.#restore(this.#options.stateFile);

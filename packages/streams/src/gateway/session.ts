@@ -1,4 +1,4 @@
-import { isSpeechError } from "@nemo-stt/core";
+import { isSpeechError, sampleBytes } from "@nemo-stt/core";
 import type { SttUp } from "../spl/schemas.ts";
 import { RECORDS } from "../spl/signals.ts";
 import { Voice, type VoiceOptions, type VoiceText } from "../voice/voice.ts";
@@ -10,6 +10,7 @@ import type { SavedSession, SessionHost, SessionSetup } from "./session-host.ts"
 import type { SessionName } from "./session-name.ts";
 import { SoundKeeper } from "./session-recording.ts";
 import { Settling } from "./settling.ts";
+import { WindowHeaders } from "./window-headers.ts";
 
 /** Sound without a word that is older than this is silence: texts do not come so late. */
 const SILENCE_SEC = 20;
@@ -25,6 +26,7 @@ export class Session {
   #voice: Voice;
   readonly #levels: LevelMeter;
   readonly #sound: SoundKeeper;
+  readonly #headers: WindowHeaders;
   #intake: Intake;
   #settling = new Settling();
   /** Chunks below are heard. */
@@ -52,6 +54,7 @@ export class Session {
     this.#setup = setup;
     this.#intake = new Intake(setup.nextSeq, setup.name.resumes);
     this.#sound = new SoundKeeper(host, setup.name);
+    this.#headers = new WindowHeaders(setup.name.resumes ? host.headers : undefined, setup.name.id);
     this.activeAtMs = host.clock.nowMs();
     this.#levels = createLevelMeter();
     this.#voice = new Voice(this.#voiceOptions());
@@ -197,6 +200,7 @@ export class Session {
     this.#heardBelow = seq + 1n;
     await this.#voice.endWindow();
     this.#isMarkApart = false;
+    await this.#headers.endWindow(seq);
     this.#append({ text: `${seq}`, isFinal: true, confidence: RECORDS.markAnswered });
   }
 
@@ -223,8 +227,7 @@ export class Session {
 
   #seconds({ audioChunk }: SttUp): number {
     const { encoding, numChannels, sampleRateHz } = this.#voice.format;
-    const frameBytes = (encoding === "s16le" ? 2 : 1) * numChannels;
-    return audioChunk.length / frameBytes / sampleRateHz;
+    return audioChunk.length / (sampleBytes(encoding) * numChannels) / sampleRateHz;
   }
 
   async #room(): Promise<void> {
@@ -276,6 +279,7 @@ export class Session {
     if (this.#isClosed) return;
     this.#isClosed = true;
     await this.#sound.close();
+    await this.#headers.forget();
     this.#append({ text: "", isFinal: true, confidence: RECORDS.end, endsSession: true });
     this.#host.metrics.sessionEnded(reason === "failed");
     this.#host.feed.publish({ type: "session-ended", reason, heardSec: this.heardSec, ...this.#ref() });
@@ -313,7 +317,9 @@ export class Session {
     const host = this.#host;
     host.metrics.audioBytes.inc(chunk.audioChunk.length);
     this.#heardBelow = chunk.seq + 1n;
+    this.#headers.resume(this.#voice, chunk);
     const samples = await this.#voice.feed(chunk.audioChunk, Number(chunk.audioTimestamp));
+    await this.#headers.keep(this.#voice, chunk);
     if (this.#voice.isBetweenSamples) this.#settling.add({ heardSec: this.#voice.heardSec, below: this.#heardBelow });
     this.#settleSilence();
     if (samples.length === 0) return;
