@@ -19,6 +19,7 @@ export * from "./gateway/log.ts";
 export * from "./gateway/metrics.ts";
 export * from "./gateway/recorder.ts";
 export * from "./gateway/session-name.ts";
+export type { TextPort } from "./gateway/text-ports.ts";
 export * from "./items.ts";
 export * from "./operators/channel-splitter.ts";
 export * from "./operators/file-sources.ts";
