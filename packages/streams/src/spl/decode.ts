@@ -224,7 +224,10 @@ function* readLength(source: Source, path: string): Reading<number> {
   if (first <= MAX_SHORT_LENGTH) return first;
   if (first !== LONG_LENGTH)
     throw source.invalid(`a length of ${path} below 128, or 128 before four bytes`, `${first}`);
-  return (yield* source.view(4, path)).getUint32(0);
+  const length = (yield* source.view(4, path)).getUint32(0);
+  if (length <= MAX_SHORT_LENGTH)
+    throw source.invalid(`a length of ${path} in four bytes to be at least ${LONG_LENGTH}`, `${length}`);
+  return length;
 }
 
 type Reader = (source: Source, path: string) => Reading<unknown>;

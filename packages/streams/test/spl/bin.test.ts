@@ -27,6 +27,9 @@ const up = tupleItem({ sessionId: "c1", seq: 5n, audioTimestamp: 100n, audioChun
 const UP_HEX = "00 02 63 31 0000000000000005 0000000000000064 0000000000000004 e8 03 18 fc 01 02";
 const down = { sessionId: "c1", seq: 0n, text: "hi", isFinal: true, confidence: 0.5 };
 
+const hasNaN = (value: unknown): boolean =>
+  Number.isNaN(value) || (value instanceof Object && Object.values(value).some(hasNaN));
+
 function decodeAll(type: SplTuple, bytes: Uint8Array, limits?: Partial<BinLimits>): Item<unknown>[] {
   const decoder = createBinDecoder(type, { limits });
   const items = decoder.feed(bytes);
@@ -159,6 +162,11 @@ describe("format: bin", () => {
     };
     expect(failure("03")).toMatch(/^FORMAT_INVALID stream, byte 1: expected a tag of 0, 1 or 2, got 3\./);
     expect(failure("00 81")).toMatch(/length of sessionId below 128, or 128 before four bytes, got 129/);
+    // Every length has one form: shorter ones are one byte.
+    expect(failure("00 80 0000007f")).toMatch(
+      /^FORMAT_INVALID .*a length of sessionId in four bytes to be at least 128, got 127\./,
+    );
+    expect(failure(`00 80 00000080 ${"61".repeat(128)}`)).toMatch(/whole items, got an end 134 bytes into one/);
     expect(failure("00 80 ffffffff")).toMatch(
       /^LIMIT_EXCEEDED .*sessionId: expected a string of at most 65536 bytes, got 4294967295/,
     );
@@ -190,8 +198,9 @@ describe("format: bin", () => {
         try {
           const items = decoder.feed(bytes);
           const again = items.map((item) => hexOf(encodeItem(type, item as Item<never>))).join("");
-          // Sets and maps forget what is there twice; everything else is exactly what came.
-          if (!/"(set|map)"/.test(JSON.stringify(type))) expect(hexOf(bytes).startsWith(again)).toBe(true);
+          // Sets and maps forget what is there twice, and numbers which of all NaNs they are; all else is exactly what came.
+          if (!/"(set|map)"/.test(JSON.stringify(type)) && !hasNaN(items))
+            expect(hexOf(bytes).startsWith(again)).toBe(true);
         } catch (error) {
           if ((error as Error).name === "AssertionError") throw error;
           expect(["FORMAT_INVALID", "LIMIT_EXCEEDED"]).toContain((error as { code?: string }).code);
