@@ -33,9 +33,9 @@ test("the gateway takes its command line, and its ports and probes are the gatew
   const ports = Object.fromEntries(
     container.ports.map((port: { name: string; containerPort: number }) => [port.name, port.containerPort]),
   );
-  expect({ ports, host: flags.host }).toEqual({
+  expect({ ports, hosts: [flags.host, flags.httpHost] }).toEqual({
     ports: { audio: flags.audioPort, text: (flags.textPort as { port: number }[])[0].port, http: flags.httpPort },
-    host: "0.0.0.0",
+    hosts: ["0.0.0.0", "0.0.0.0"],
   });
   expect(service.spec.ports.map((port: { port: number; targetPort: string }) => [port.targetPort, port.port])).toEqual(
     Object.entries(ports),
@@ -56,11 +56,27 @@ test("what is saved is on the volume, and nothing else can be written", () => {
   expect(mounts).toEqual([
     ["state", "/var/lib/nemo-stt"],
     ["tmp", "/tmp"],
+    ["http-token", "/etc/nemo-stt/http"],
   ]);
   expect(state.startsWith("/var/lib/nemo-stt/")).toBe(true);
   expect(set.spec.volumeClaimTemplates[0].metadata.name).toBe("state");
   expect(container.securityContext).toMatchObject({ readOnlyRootFilesystem: true, allowPrivilegeEscalation: false });
   expect(set.spec.replicas).toBe(1);
+});
+
+test("viewers need the token of a Secret, scrapers of metrics do not", () => {
+  const { secret } = set.spec.template.spec.volumes.find(({ name }: { name: string }) => name === "http-token");
+  const { mountPath } = container.volumeMounts.find(({ name }: { name: string }) => name === "http-token");
+  const [{ key, path: file }] = secret.items;
+  expect(container.command).toContain(`--http-token-file=${mountPath}/${file}`);
+  expect(container.command).toContain("--http-open-metrics");
+  expect(container.command).not.toContain("--http-open");
+  expect(set.spec.template.metadata.annotations["prometheus.io/path"]).toBe("/metrics");
+  // It is made by command: nothing in the file is one.
+  expect(readFileSync(path, "utf8")).toMatch(
+    new RegExp(`^# *kubectl create secret generic .* ${secret.secretName} --from-literal=${key}="\\$\\(openssl `, "m"),
+  );
+  expect(byKind.has("Secret")).toBe(false);
 });
 
 test("the Service and the policy select the pod", () => {

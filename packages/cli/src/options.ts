@@ -54,6 +54,25 @@ export function rawFormatOf({ rawEncoding, rawRate, rawChannels }: RawFlags) {
   return Object.keys(raw).length > 0 ? raw : undefined;
 }
 
+/** The options that tell the token of a gateway's HTTP port; the same in every command. */
+export interface HttpTokenFlags {
+  readonly httpToken?: string;
+  readonly httpTokenFile?: string;
+}
+
+/** Where the token is looked for when no option tells it. */
+export const HTTP_TOKEN_VARIABLE = "NEMO_STT_HTTP_TOKEN";
+
+/** `--http-token`. */
+export const httpTokenOption = (what: string): Option =>
+  new Option(
+    "--http-token <token>",
+    `${what}; seen in the list of processes: a file or ${HTTP_TOKEN_VARIABLE} is better`,
+  );
+
+/** `--http-token-file`. */
+export const httpTokenFileOption = (): Option => new Option("--http-token-file <file>", "a file that holds it");
+
 /** `--head`: which head of a hybrid decodes. */
 export const headOption = (): Option =>
   new Option("--head <head>", "which head of a hybrid decodes (default: the transducer)").choices([

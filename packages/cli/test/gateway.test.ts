@@ -70,6 +70,62 @@ describe("gateway and replay", () => {
     expect(await gateway.ended).toBe(0);
   });
 
+  it.skipIf(!isBuilt)("show calls to those who know the token, wherever it stands", async () => {
+    const token = "0123456789abcdef-secret";
+    const file = join(scratch, "token");
+    writeFileSync(file, `${token}\n`);
+    const flags = ["--http-host", "0.0.0.0", "--http-token-file", file, "--http-open-metrics"];
+    const gateway = await startGateway(...flags);
+    const url = `http://127.0.0.1:${gateway.http}/`;
+    const get = async (path: string) => (await fetch(`${url}${path}`)).status;
+    expect([await get("calls"), await get("metrics"), await get("healthz")]).toEqual([401, 200, 200]);
+    const calls = (...args: string[]) => run("calls", "--http-port", gateway.http, "--json", ...args);
+    const refusal = (of: string) => ({
+      status: 69,
+      err: `nemo-stt: ${url}: expected calls, got a refusal of ${of}. Give the gateway's with --http-token-file or NEMO_STT_HTTP_TOKEN. (NETWORK_FAILED)\n`,
+    });
+    expect(await calls()).toMatchObject(refusal("viewers without a token"));
+    expect(await calls("--http-token", `${token}x`)).toMatchObject(refusal("this token"));
+    expect(await calls("--http-token", token)).toMatchObject({ status: 0, out: "[]\n" });
+    expect(await calls("--http-token-file", file)).toMatchObject({ status: 0, out: "[]\n" });
+    process.env.NEMO_STT_HTTP_TOKEN = token;
+    expect(await calls()).toMatchObject({ status: 0, out: "[]\n" });
+    expect(await calls("--http-token", `${token}x`)).toMatchObject(refusal("this token"));
+    delete process.env.NEMO_STT_HTTP_TOKEN;
+    gateway.child.kill("SIGTERM");
+    expect(await gateway.ended).toBe(0);
+    expect(gateway.err()).not.toContain(token);
+  });
+
+  it("show calls to nobody else by mistake", async () => {
+    const token = "0123456789abcdef";
+    const refused = async (...args: string[]) => {
+      const { status, err } = await run("gateway", ...args);
+      expect([status, err.includes(token)]).toEqual([64, false]);
+      return err.replace(/^nemo-stt: /, "").trimEnd();
+    };
+    expect(await refused("--http-host", "0.0.0.0")).toBe(
+      "--http-host 0.0.0.0: expected a token where others reach what callers say, got none. Give --http-token-file or NEMO_STT_HTTP_TOKEN, or allow everyone with --http-open.",
+    );
+    expect(await refused("--http-open-metrics")).toMatch(/^--http-open-metrics: expected a token .*, got none\./);
+    expect(await refused("--http-open", "--http-token", token)).toMatch(/^--http-open: expected no token beside it/);
+    expect(await refused("--http-token", token, "--http-token-file", "x")).toMatch(
+      /^expected --http-token or .* both\./,
+    );
+    expect(await refused("--http-token", `${token} ü`)).toBe(
+      "--http-token: expected a token of letters, digits and -._~+/, got other characters. Make one with `openssl rand -hex 32`.",
+    );
+    const short = join(scratch, "short");
+    writeFileSync(short, "short\n");
+    expect(await refused("--http-token-file", short)).toBe(
+      `${short}: expected a token of 16 to 4096 characters, got 5. Make one with \`openssl rand -hex 32\`.`,
+    );
+    process.env.NEMO_STT_HTTP_TOKEN = "";
+    expect(await refused()).toMatch(/^NEMO_STT_HTTP_TOKEN: expected a token of 16 to 4096 characters, got 0\./);
+    delete process.env.NEMO_STT_HTTP_TOKEN;
+    expect((await run("gateway", "--http-token-file", join(scratch, "none"))).status).toBe(66);
+  });
+
   it("tell what is wrong with what they are given", async () => {
     const nowhere = await run("calls", "--http-port", "5999");
     expect([nowhere.status, nowhere.err]).toEqual([

@@ -42,8 +42,15 @@ function connect() {
   source.addEventListener("error", () => {
     tell("lost");
     if (source.readyState !== EventSource.CLOSED) return;
-    setTimeout(connect, RETRY_MS);
+    setTimeout(connectOrLogIn, RETRY_MS);
   });
+}
+
+/** A gateway that was started again with another token shows its form for it. */
+async function connectOrLogIn() {
+  const answer = await fetch("/calls").catch(() => undefined);
+  if (answer?.status === 401) location.reload();
+  else connect();
 }
 
 globalThis.addEventListener("resize", () => {

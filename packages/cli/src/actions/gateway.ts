@@ -1,17 +1,28 @@
 import { readFile } from "node:fs/promises";
 import { openEngine } from "@nemo-stt/node";
-import { ENCODINGS, type Gateway, type GatewayLog, serveHttp, startGateway, type TlsOptions } from "@nemo-stt/streams";
+import {
+  ENCODINGS,
+  type Gateway,
+  type GatewayLog,
+  type HttpOptions,
+  isLoopback,
+  serveHttp,
+  startGateway,
+  type TlsOptions,
+} from "@nemo-stt/streams";
 import type { GatewayFlags } from "../commands/gateway.ts";
 import type { Console } from "../console.ts";
 import { UsageError } from "../failures.ts";
 import { printable } from "../messages.ts";
-import { precisionOf } from "../options.ts";
+import { HTTP_TOKEN_VARIABLE, precisionOf } from "../options.ts";
 import { endpointOf, engineOptionsOf } from "../stream-options.ts";
+import { readHttpToken } from "./http-token.ts";
 import { notFound } from "./recordings.ts";
 
 /** Runs the gateway until it is told to stop. */
 export async function runGateway(flags: GatewayFlags, console: Console): Promise<void> {
   const tls = await readTls(flags);
+  const http = await httpOptionsOf(flags);
   const log = gatewayLog(console, flags.verbose ?? false);
   const engine = await openEngine(flags.model, {
     precision: precisionOf(flags.quantize),
@@ -42,18 +53,18 @@ export async function runGateway(flags: GatewayFlags, console: Console): Promise
       },
       log,
     });
-    await serve(gateway, flags, console);
+    await serve(gateway, flags.host, http, console);
   } finally {
     await engine.close();
   }
 }
 
-async function serve(gateway: Gateway, flags: GatewayFlags, console: Console): Promise<void> {
+async function serve(gateway: Gateway, host: string, options: HttpOptions, console: Console): Promise<void> {
   try {
-    const http = await serveHttp(gateway, { host: flags.httpHost, port: flags.httpPort });
+    const http = await serveHttp(gateway, options);
     const stopped = untilStopped(gateway, console);
     const texts = gateway.textPorts.join(", ");
-    console.out(`listening on ${flags.host}: audio ${gateway.audioPort}, text ${texts}, http ${http.port}`);
+    console.out(`listening on ${host}: audio ${gateway.audioPort}, text ${texts}, http ${http.port}`);
     await stopped;
     await http.close();
   } finally {
@@ -85,6 +96,24 @@ function untilStopped(gateway: Gateway, console: Console): Promise<void> {
 function gatewayLog(console: Console, isVerbose: boolean): GatewayLog {
   const tell = (message: string) => console.err(printable(message));
   return { info: isVerbose ? tell : () => {}, warn: tell, error: tell };
+}
+
+/** Who may see calls; told before the model is read. */
+async function httpOptionsOf(flags: GatewayFlags): Promise<HttpOptions> {
+  const { httpHost: host, httpPort: port, httpOpen: isOpen = false, httpOpenMetrics: hasOpenMetrics = false } = flags;
+  const token = await readHttpToken(flags);
+  if (token === undefined && hasOpenMetrics)
+    throw new UsageError(
+      "--http-open-metrics: expected a token that guards the rest, got none. Give one, or leave it out.",
+    );
+  if (token !== undefined && isOpen)
+    throw new UsageError("--http-open: expected no token beside it, got one. Leave one of them out.");
+  if (token === undefined && !isOpen && !isLoopback(host))
+    throw new UsageError(
+      `--http-host ${host}: expected a token where others reach what callers say, got none. ` +
+        `Give --http-token-file or ${HTTP_TOKEN_VARIABLE}, or allow everyone with --http-open.`,
+    );
+  return { host, port, token, hasOpenMetrics, isOpen };
 }
 
 async function readTls({ tlsCert, tlsKey, tlsClientCa }: GatewayFlags): Promise<TlsOptions | undefined> {

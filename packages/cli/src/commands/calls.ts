@@ -1,9 +1,9 @@
 import type { Command } from "commander";
 import type { Console } from "../console.ts";
-import { wholeNumber } from "../options.ts";
+import { type HttpTokenFlags, httpTokenFileOption, httpTokenOption, wholeNumber } from "../options.ts";
 
 /** The options of `nemo-stt calls`. */
-export interface CallsFlags {
+export interface CallsFlags extends HttpTokenFlags {
   readonly host: string;
   readonly httpPort: number;
   readonly open?: boolean;
@@ -17,6 +17,8 @@ export function registerCalls(program: Command, console: Console): void {
     .description("Show the live calls of a running gateway, and where its page of them is.")
     .option("--host <address>", "of the gateway", "127.0.0.1")
     .option("--http-port <port>", "of the gateway", wholeNumber(1), 5603)
+    .addOption(httpTokenOption("what the gateway asks viewers for"))
+    .addOption(httpTokenFileOption())
     .option("--open", "open the page in the browser")
     .option("--json", "the calls as one JSON array")
     .addHelpText(

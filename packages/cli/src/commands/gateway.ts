@@ -3,6 +3,9 @@ import type { Console } from "../console.ts";
 import {
   contextOption,
   type DecodingFlags,
+  type HttpTokenFlags,
+  httpTokenFileOption,
+  httpTokenOption,
   MODEL_FORMS,
   numberBetween,
   type Quantize,
@@ -18,7 +21,7 @@ export interface TextPortFlag {
 }
 
 /** The options of `nemo-stt gateway`. */
-export interface GatewayFlags extends DecodingFlags, LiveFlags {
+export interface GatewayFlags extends DecodingFlags, HttpTokenFlags, LiveFlags {
   readonly model?: string;
   readonly quantize?: Quantize;
   readonly host: string;
@@ -26,6 +29,8 @@ export interface GatewayFlags extends DecodingFlags, LiveFlags {
   readonly textPort?: readonly TextPortFlag[];
   readonly httpPort: number;
   readonly httpHost: string;
+  readonly httpOpenMetrics?: boolean;
+  readonly httpOpen?: boolean;
   readonly encoding: "pcm16" | "pcm8" | "ulaw" | "alaw";
   readonly sampleRate: number;
   readonly tlsCert?: string;
@@ -68,7 +73,11 @@ export function registerGateway(program: Command, console: Console): void {
       parseTextPort,
     )
     .option("--http-port <port>", "a page of live calls, metrics, health, live events", port, 5603)
-    .option("--http-host <address>", "where they are shown: they tell what callers say", "127.0.0.1")
+    .option("--http-host <address>", "where they are shown: any but loopback needs a token", "127.0.0.1")
+    .addOption(httpTokenOption("what viewers have to know"))
+    .addOption(httpTokenFileOption())
+    .option("--http-open-metrics", "metrics are shown without the token")
+    .option("--http-open", "show everything without a token: whoever reaches the port may read what callers say")
     .addOption(
       new Option("--encoding <encoding>", "of sessions that do not tell")
         .choices(["pcm16", "pcm8", "ulaw", "alaw"])
@@ -107,6 +116,7 @@ SIGTERM or SIGINT: no new calls, live ones may end (or are kept with --state); a
 Examples:
   nemo-stt gateway --record calls/
   nemo-stt gateway -m model.nemo --att-context 70,1 --host 0.0.0.0
+  nemo-stt gateway --http-host 0.0.0.0 --http-token-file token
   nemo-stt gateway --text-port 5602=agent-* --text-port 5604=caller-*`,
     )
     .action(async (flags: GatewayFlags) => {

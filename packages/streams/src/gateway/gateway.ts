@@ -8,7 +8,8 @@ import { serveAudio } from "./audio-connection.ts";
 import type { Call } from "./call.ts";
 import type { EndReaders } from "./end-of-reader.ts";
 import { type EndReason, GatewayFeed } from "./feed.ts";
-import { Journal, RETENTION, type Retention, type SessionLog } from "./journal.ts";
+import { type HeaderStore, openHeaderStore } from "./header-store.ts";
+import { Journal, RETENTION, type Retention } from "./journal.ts";
 import { GATEWAY_LIMITS, type GatewayLimits } from "./limits.ts";
 import { type Listener, listen, type TlsOptions } from "./listener.ts";
 import type { GatewayLog } from "./log.ts";
@@ -18,14 +19,7 @@ import type { SessionHost } from "./session-host.ts";
 import type { SessionName } from "./session-name.ts";
 import { SessionTable } from "./session-table.ts";
 import { prepareState, takeState, writeState } from "./state-file.ts";
-import { TextConnection } from "./text-connection.ts";
-
-/** A port for text readers. */
-export interface TextPort {
-  readonly port: number;
-  /** Which sessions it shows: one id, or a beginning and `*`. All unless told. One port for each processing element. */
-  readonly sessions?: string;
-}
+import { type TextPort, TextPorts, type TextPortsHost } from "./text-ports.ts";
 
 /** How a gateway runs. */
 export interface GatewayOptions {
@@ -51,7 +45,8 @@ export interface GatewayOptions {
   readonly recordFolder?: string;
   /**
    * A file for what is live when the gateway stops: the next one goes on with it, so that a restart in mid-call loses
-   * nothing of what came. Without it live calls are ended.
+   * nothing of what came. Without it live calls are ended. Beside it, in the folder `${stateFile}.headers`, is what headers of
+   * WAV files said that sessions began with, for a gateway that follows one that was killed.
    */
   readonly stateFile?: string;
   readonly log: GatewayLog;
@@ -80,14 +75,6 @@ export interface Gateway {
   close(): Promise<void>;
 }
 
-/** The readers of one text port. */
-interface TextReaders {
-  readonly shows: (sessionId: string) => boolean;
-  readonly connected: Set<TextConnection>;
-  /** When one was cut last, which may come back. */
-  cutAtMs: number;
-}
-
 const SWEEP_MS = 500;
 const POLL_MS = 50;
 
@@ -110,8 +97,9 @@ class RunningGateway implements Gateway {
   readonly #limits: GatewayLimits;
   readonly #clock: Clock;
   readonly #journal: Journal;
-  readonly #textReaders: TextReaders[] = [];
+  readonly #readers = new TextPorts();
   readonly #recorder: Recorder | undefined;
+  readonly #headers: HeaderStore | undefined;
   #audio: Listener | undefined;
   #text: Listener[] = [];
   #timer: ReturnType<typeof setInterval> | undefined;
@@ -128,13 +116,15 @@ class RunningGateway implements Gateway {
     this.#journal = new Journal(this.#clock, options.retention);
     this.feed = new GatewayFeed(options.epochMs ?? Date.now);
     this.metrics = new GatewayMetrics(() => this.#observed());
-    this.#recorder = options.recordFolder ? openRecorder(options.recordFolder, options.epochMs ?? Date.now) : undefined;
+    const { recordFolder, stateFile, log, epochMs = Date.now } = options;
+    this.#recorder = recordFolder ? openRecorder(recordFolder, epochMs) : undefined;
+    this.#headers = stateFile ? openHeaderStore(`${stateFile}.headers`, log, epochMs) : undefined;
     this.table = new SessionTable(this.#sessionHost(), {
       format: { encoding: "s16le", sampleRateHz: 16_000, numChannels: 1, ...options.format },
       attContext: options.attContext,
       endpoint: options.endpoint,
-      onSessionStarted: (log) => this.#onSessionStarted(log),
-      onReaderNamed: (reader, sessionId) => this.#readers.find(({ id }) => id === reader)?.name(sessionId),
+      onSessionStarted: (log) => this.#readers.onSessionStarted(log),
+      onReaderNamed: (reader, sessionId) => this.#readers.name(reader, sessionId),
       onNamed: (name) => this.#compare(name),
       onCallEnded: (call, reason) => this.#describe(call, reason),
     });
@@ -170,10 +160,9 @@ class RunningGateway implements Gateway {
       engine: patientEngine(engine, admission),
       metrics: this.metrics,
       feed: this.feed,
-      ask: ({ sessionId }, seq) => {
-        const notice = { sessionId, seq, text: "", isFinal: false, confidence: RECORDS.sendAgain };
-        for (const reader of this.#readers) reader.notify(notice);
-      },
+      headers: this.#headers,
+      ask: ({ sessionId }, seq) =>
+        this.#readers.notify({ sessionId, seq, text: "", isFinal: false, confidence: RECORDS.sendAgain }),
       record: recorder && ((name, format, startMs) => recorder.open(name, format, startMs)),
     };
   }
@@ -187,20 +176,20 @@ class RunningGateway implements Gateway {
     };
     const shared = { host, tls, maxConnections, handshakeMs, onRefused };
     await this.#recorder?.prepare();
+    await this.#headers?.prepare();
     if (this.#options.stateFile) {
       await prepareState(this.#options.stateFile);
       await this.#restore(this.#options.stateFile);
     }
     try {
       this.#audio = await listen({ ...shared, port: audioPort, serve: (socket) => this.#serveAudio(socket) });
-      for (const { port, sessions } of textPorts) {
-        const readers: TextReaders = {
-          shows: sessionFilter(sessions),
-          connected: new Set(),
-          cutAtMs: Number.NEGATIVE_INFINITY,
+      for (const port of textPorts) {
+        const read = this.#readers.add(port);
+        const serve = (socket: Socket) => {
+          this.metrics.connections.inc();
+          return read(socket, ++this.#numAccepted, this.#textHost());
         };
-        this.#textReaders.push(readers);
-        this.#text.push(await listen({ ...shared, port, serve: (socket) => this.#serveText(socket, readers) }));
+        this.#text.push(await listen({ ...shared, port: port.port, serve }));
       }
     } catch (error) {
       await this.close();
@@ -224,34 +213,19 @@ class RunningGateway implements Gateway {
     await serveAudio(socket, ++this.#numAccepted, { table, metrics, limits: this.#limits, log: this.#options.log });
   }
 
-  async #serveText(socket: Socket, readers: TextReaders): Promise<void> {
-    this.metrics.connections.inc();
-    const { endReaders = "application", retention, log } = this.#options;
-    const keepMs = retention?.keepMs ?? RETENTION.keepMs;
-    const connection = new TextConnection(socket, ++this.#numAccepted, {
+  #textHost(): TextPortsHost {
+    const { endReaders = "application", retention, log, model, attContext } = this.#options;
+    return {
       journal: this.#journal,
       metrics: this.metrics,
       log,
+      clock: this.#clock,
       incarnation: this.#incarnation,
-      service: ["resume", this.#options.model?.name, this.#options.attContext].filter(Boolean).join(" "),
+      service: ["resume", model?.name, attContext].filter(Boolean).join(" "),
       stalledReaderMs: this.#limits.stalledReaderMs,
+      keepMs: retention?.keepMs ?? RETENTION.keepMs,
       endReaders,
-      shows: readers.shows,
-      isAlone: () => [...readers.connected].filter(({ isNamed }) => !isNamed).length === 1,
-      isSettled: (sinceMs) => readers.cutAtMs < sinceMs || this.#clock.nowMs() - readers.cutAtMs > keepMs,
-    });
-    readers.connected.add(connection);
-    await connection.serve();
-    readers.connected.delete(connection);
-    if (!connection.isConfirmed) readers.cutAtMs = this.#clock.nowMs();
-  }
-
-  get #readers(): TextConnection[] {
-    return this.#textReaders.flatMap(({ connected }) => [...connected]);
-  }
-
-  #onSessionStarted(log: SessionLog): void {
-    for (const reader of this.#readers) reader.onSessionStarted(log);
+    };
   }
 
   #sweep(): void {
@@ -266,7 +240,7 @@ class RunningGateway implements Gateway {
     const sessions = [...this.table.sessions.values()];
     return {
       numAudioConnections: this.#audio?.numConnections ?? 0,
-      numTextConnections: this.#readers.length,
+      numTextConnections: this.#readers.connected.length,
       numSessions: sessions.length,
       numCalls: this.table.calls.size,
       queuedSec: sessions.reduce((sum, session) => sum + session.queuedSec, 0),
@@ -331,7 +305,8 @@ class RunningGateway implements Gateway {
     await this.#until(() => this.table.sessions.size === 0, this.#limits.drainMs);
     await this.table.finishAll("drained");
     // Readers are given what is theirs, but no final mark on its account: they come back to the next gateway.
-    const isTaken = () => this.#readers.length === 0 || [...this.#journal.logs].every((log) => log.numUntaken === 0);
+    const isTaken = () =>
+      this.#readers.connected.length === 0 || [...this.#journal.logs].every((log) => log.numUntaken === 0);
     await this.#until(isTaken, this.#limits.stalledReaderMs / 10);
     await this.close();
   }
@@ -361,10 +336,3 @@ class RunningGateway implements Gateway {
 
 /** A model's name without folder and ending. */
 const stemOf = (name: string): string => (name.split("/").at(-1) ?? "").replace(/\.[a-z]+$/i, "");
-
-/** A filter of session ids: one id, or all that begin with what stands before `*`. */
-function sessionFilter(pattern: string | undefined): (sessionId: string) => boolean {
-  if (pattern === undefined) return () => true;
-  const prefix = pattern.replace(/\*$/, "");
-  return pattern.endsWith("*") ? (sessionId) => sessionId.startsWith(prefix) : (sessionId) => sessionId === pattern;
-}

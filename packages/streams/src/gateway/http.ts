@@ -5,11 +5,12 @@ import { Hono } from "hono";
 import { type SSEStreamingApi, streamSSE } from "hono/streaming";
 import type { GatewayEvent } from "./feed.ts";
 import type { Gateway } from "./gateway.ts";
+import { guard, type HttpAccess, isLoopback } from "./http-access.ts";
 import { servePage } from "./page.ts";
 
-/** Where a gateway's numbers and events are shown. */
-export interface HttpOptions {
-  /** Loopback unless told. */
+/** Where a gateway's numbers and events are shown, and to whom. */
+export interface HttpOptions extends HttpAccess {
+  /** Loopback unless told; any other needs a token, or `isOpen`. */
   readonly host?: string;
   /** 5603 unless told; 0 for any free one. */
   readonly port?: number;
@@ -32,10 +33,15 @@ const HEARTBEAT_MS = 15_000;
  * Serves what a gateway knows of itself: `/healthz`, `/readyz`, `/metrics` (Prometheus), `/metrics.json` (the names of
  * the Streams toolkits), `/calls`, the live events of all calls as server-sent events at `/events`, and at `/` a page that shows them.
  * @throws SpeechError `NETWORK_FAILED` where the port cannot be had
+ * @throws TypeError where others than this machine would reach it without a token, or the token is none
  */
 export async function serveHttp(gateway: Gateway, options: HttpOptions = {}): Promise<GatewayHttp> {
-  const server = createAdaptorServer({ fetch: httpApp(gateway).fetch }) as Server;
   const { host = "127.0.0.1", port = 5603 } = options;
+  if (!isLoopback(host) && options.token === undefined && options.isOpen !== true)
+    throw new TypeError(
+      `options.token: expected one where others reach ${host}, got none. Give one, listen on 127.0.0.1, or set isOpen.`,
+    );
+  const server = createAdaptorServer({ fetch: httpApp(gateway, options).fetch }) as Server;
   await new Promise<void>((resolve, reject) => {
     server.once("error", (cause: NodeJS.ErrnoException) => {
       const text = `${host}:${port}: expected a free port, got ${cause.code ?? cause.message}. Choose another port.`;
@@ -54,10 +60,11 @@ export async function serveHttp(gateway: Gateway, options: HttpOptions = {}): Pr
   };
 }
 
-/** The routes, to be put into other servers too. */
-export function httpApp(gateway: Gateway): Hono {
+/** The routes, to be put into other servers too. @throws TypeError where the token is none */
+export function httpApp(gateway: Gateway, access: HttpAccess = {}): Hono {
   const app = new Hono();
   let numViewers = 0;
+  guard(app, access);
   servePage(app);
   app.get("/healthz", (context) => context.text("ok\n"));
   app.get("/readyz", (context) => (gateway.isDraining ? context.text("draining\n", 503) : context.text("ready\n")));

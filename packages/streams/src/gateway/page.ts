@@ -14,29 +14,35 @@ const FILES = {
 } as const;
 
 /** Nothing but the page's own files and the gateway's events, in no frame of another page. */
-const POLICY = [
-  "default-src 'none'",
-  "script-src 'self'",
-  "style-src 'self'",
-  "connect-src 'self'",
-  "img-src data:",
-  "base-uri 'none'",
-  "form-action 'none'",
-  "frame-ancestors 'none'",
-].join("; ");
+const policy = (formAction: "'none'" | "'self'") =>
+  [
+    "default-src 'none'",
+    "script-src 'self'",
+    "style-src 'self'",
+    "connect-src 'self'",
+    "img-src data:",
+    "base-uri 'none'",
+    `form-action ${formAction}`,
+    "frame-ancestors 'none'",
+  ].join("; ");
+
+const headersOf = (type: string, formAction: "'none'" | "'self'" = "'none'") => ({
+  "content-type": type,
+  "content-security-policy": policy(formAction),
+  "x-content-type-options": "nosniff",
+  "referrer-policy": "no-referrer",
+  "cache-control": "no-cache",
+});
+
+const read = (name: string) => readFileSync(new URL(`../../page/${name}`, import.meta.url), "utf8");
+
+/** What a browser is shown that has no token: a form for it. */
+export const loginPage = { body: read("login.html"), headers: headersOf("text/html; charset=utf-8", "'self'") };
 
 /** Serves the page of live calls at `/`, from files beside the package's sources. */
 export function servePage(app: Hono): void {
   for (const [path, [name, type]] of Object.entries(FILES)) {
-    const body = readFileSync(new URL(`../../page/${name}`, import.meta.url), "utf8");
-    app.get(path, (context) =>
-      context.body(body, 200, {
-        "content-type": type,
-        "content-security-policy": POLICY,
-        "x-content-type-options": "nosniff",
-        "referrer-policy": "no-referrer",
-        "cache-control": "no-cache",
-      }),
-    );
+    const body = read(name);
+    app.get(path, (context) => context.body(body, 200, headersOf(type)));
   }
 }

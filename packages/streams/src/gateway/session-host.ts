@@ -5,6 +5,7 @@ import type { SoundFormat } from "../voice/encodings.ts";
 import type { SavedVoice } from "../voice/voice.ts";
 import type { Call } from "./call.ts";
 import type { GatewayFeed } from "./feed.ts";
+import type { HeaderStore } from "./header-store.ts";
 import type { SavedIntake } from "./intake.ts";
 import type { Journal, SessionLog } from "./journal.ts";
 import type { GatewayLimits } from "./limits.ts";
@@ -20,6 +21,8 @@ export interface SessionHost extends RecordingHost {
   readonly journal: Journal;
   readonly limits: GatewayLimits;
   readonly feed: GatewayFeed;
+  /** Where headers are kept for a gateway that follows; none unless there is a state file. */
+  readonly headers: HeaderStore | undefined;
   readonly wait: (ms: number) => Promise<void>;
   /** Asks a session's readers for what is missing from a number on. */
   readonly ask: (log: SessionLog, fromSeq: bigint) => void;

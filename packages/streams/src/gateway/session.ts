@@ -1,18 +1,16 @@
-import { isSpeechError } from "@nemo-stt/core";
+import { isSpeechError, sampleBytes } from "@nemo-stt/core";
 import type { SttUp } from "../spl/schemas.ts";
-import { RECORDS } from "../spl/signals.ts";
-import { Voice, type VoiceOptions, type VoiceText } from "../voice/voice.ts";
+import { Voice, type VoiceOptions } from "../voice/voice.ts";
 import { type EndReason, partyRef } from "./feed.ts";
 import { type InTurn, Intake, type Sent } from "./intake.ts";
-import type { JournalRecord, SessionLog } from "./journal.ts";
+import type { SessionLog } from "./journal.ts";
 import { createLevelMeter, type LevelMeter } from "./level-meter.ts";
 import type { SavedSession, SessionHost, SessionSetup } from "./session-host.ts";
 import type { SessionName } from "./session-name.ts";
 import { SoundKeeper } from "./session-recording.ts";
-import { Settling } from "./settling.ts";
+import { SessionTexts } from "./session-texts.ts";
+import { WindowHeaders } from "./window-headers.ts";
 
-/** Sound without a word that is older than this is silence: texts do not come so late. */
-const SILENCE_SEC = 20;
 /** How often what is missing is asked for. */
 const ASK_AGAIN_MS = 1000;
 
@@ -25,20 +23,14 @@ export class Session {
   #voice: Voice;
   readonly #levels: LevelMeter;
   readonly #sound: SoundKeeper;
+  readonly #headers: WindowHeaders;
   #intake: Intake;
-  #settling = new Settling();
-  /** Chunks below are heard. */
-  #heardBelow = 0n;
-  /** The mark that ends the window stands for itself, and none stands behind the last final. */
-  #isMarkApart = false;
-  /** Silence was settled up to here. */
-  #silentSec = 0;
+  readonly #texts: SessionTexts;
   #askedAtMs = Number.NEGATIVE_INFINITY;
   #waitsSinceMs = 0;
   #first: SttUp | undefined;
   #tail: Promise<void> = Promise.resolve();
   #queuedSec = 0;
-  #hadInterim = false;
   #state: "live" | "saving" | "ending" | "failed" | "ended" = "live";
   #isClosed = false;
   #end: Promise<void> | undefined;
@@ -52,6 +44,8 @@ export class Session {
     this.#setup = setup;
     this.#intake = new Intake(setup.nextSeq, setup.name.resumes);
     this.#sound = new SoundKeeper(host, setup.name);
+    this.#texts = new SessionTexts(host, setup);
+    this.#headers = new WindowHeaders(setup.name.resumes ? host.headers : undefined, setup.name.id);
     this.activeAtMs = host.clock.nowMs();
     this.#levels = createLevelMeter();
     this.#voice = new Voice(this.#voiceOptions());
@@ -61,9 +55,7 @@ export class Session {
   /** Goes on with a session that was saved. */
   async restore(saved: SavedSession): Promise<void> {
     this.#intake = Intake.restore(saved.intake, this.name.resumes);
-    this.#settling = new Settling(saved.settling);
-    this.#heardBelow = saved.intake.nextSeq ?? 0n;
-    this.#hadInterim = saved.hadInterim;
+    this.#texts.restore(saved);
     this.#first = saved.first;
     this.#voice = await Voice.restore(this.#voiceOptions(), saved.voice);
   }
@@ -79,8 +71,7 @@ export class Session {
     const voice = await this.#voice.save();
     await this.#sound.close();
     const { id: sessionId } = this.name;
-    const order = { intake: this.#intake.save(), settling: this.#settling.save() };
-    return { sessionId, ...order, hadInterim: this.#hadInterim, first: this.#first, voice };
+    return { sessionId, intake: this.#intake.save(), ...this.#texts.save(), first: this.#first, voice };
   }
 
   /** Leaves the session to another gateway, which its application will send everything to that is not settled. */
@@ -101,7 +92,7 @@ export class Session {
       stream,
       clock: this.#host.clock,
       name: `session ${name.id.slice(0, 80)}`,
-      onText: (text) => this.#onText(text),
+      onText: (text) => this.#texts.take(text),
     };
   }
 
@@ -147,7 +138,7 @@ export class Session {
     this.#first = undefined;
     void this.#enqueue(async () => {
       await this.#voice.endWindow();
-      this.#settling = new Settling();
+      this.#texts.restart();
       this.#voice = new Voice(this.#voiceOptions());
     });
   }
@@ -193,11 +184,10 @@ export class Session {
 
   /** A mark with a number of its own, which its answer gives back. */
   async #endWindow(seq: bigint): Promise<void> {
-    this.#isMarkApart = true;
-    this.#heardBelow = seq + 1n;
+    this.#texts.beginMark(seq);
     await this.#voice.endWindow();
-    this.#isMarkApart = false;
-    this.#append({ text: `${seq}`, isFinal: true, confidence: RECORDS.markAnswered });
+    await this.#headers.endWindow(seq);
+    this.#texts.answerMark(seq);
   }
 
   /**
@@ -223,8 +213,7 @@ export class Session {
 
   #seconds({ audioChunk }: SttUp): number {
     const { encoding, numChannels, sampleRateHz } = this.#voice.format;
-    const frameBytes = (encoding === "s16le" ? 2 : 1) * numChannels;
-    return audioChunk.length / frameBytes / sampleRateHz;
+    return audioChunk.length / (sampleBytes(encoding) * numChannels) / sampleRateHz;
   }
 
   async #room(): Promise<void> {
@@ -254,7 +243,7 @@ export class Session {
   async #finish(reason: EndReason): Promise<void> {
     for (const turn of this.#intake.giveUp()) if (turn.sent.kind !== "end") await this.#take(turn);
     await this.#enqueue(() => {
-      this.#isMarkApart = this.name.resumes;
+      this.#texts.beginEnd();
       return this.#voice.endWindow();
     });
     await this.#close(reason);
@@ -276,7 +265,8 @@ export class Session {
     if (this.#isClosed) return;
     this.#isClosed = true;
     await this.#sound.close();
-    this.#append({ text: "", isFinal: true, confidence: RECORDS.end, endsSession: true });
+    await this.#headers.forget();
+    this.#texts.end();
     this.#host.metrics.sessionEnded(reason === "failed");
     this.#host.feed.publish({ type: "session-ended", reason, heardSec: this.heardSec, ...this.#ref() });
     this.#setup.call.leave(this.name, reason);
@@ -312,10 +302,11 @@ export class Session {
   async #hear(chunk: SttUp): Promise<void> {
     const host = this.#host;
     host.metrics.audioBytes.inc(chunk.audioChunk.length);
-    this.#heardBelow = chunk.seq + 1n;
+    this.#texts.beginChunk(chunk.seq);
+    this.#headers.resume(this.#voice, chunk);
     const samples = await this.#voice.feed(chunk.audioChunk, Number(chunk.audioTimestamp));
-    if (this.#voice.isBetweenSamples) this.#settling.add({ heardSec: this.#voice.heardSec, below: this.#heardBelow });
-    this.#settleSilence();
+    await this.#headers.keep(this.#voice, chunk);
+    this.#texts.endChunk(this.#voice);
     if (samples.length === 0) return;
     host.metrics.audioSeconds.inc(samples.length / this.#voice.format.sampleRateHz);
     await this.#sound.keep(samples, this.#voice.format, this.#voice.endMs);
@@ -323,15 +314,6 @@ export class Session {
     if (!host.feed.isHeard) return;
     const level = this.#levels.take(samples, this.#voice.format.sampleRateHz);
     if (level) host.feed.publish({ type: "level", ...level, endMs: this.#voice.endMs, ...this.#ref() });
-  }
-
-  /** Long silence need not be kept by its sender: no final will say so. */
-  #settleSilence(): void {
-    const silentSec = this.#voice.heardSec - SILENCE_SEC;
-    if (!this.name.resumes || this.#hadInterim || silentSec < this.#silentSec + SILENCE_SEC) return;
-    this.#silentSec = silentSec;
-    const below = this.#settling.settle(silentSec);
-    if (below !== undefined) this.#append({ text: `${below - 1n}`, isFinal: true, confidence: RECORDS.markAnswered });
   }
 
   async #onGap(chunk: SttUp, numMissing: number): Promise<void> {
@@ -345,42 +327,6 @@ export class Session {
     });
     this.#host.feed.publish({ type: "gap", numMissing, missingMs, ...this.#ref() });
     await this.#voice.skip(missingMs);
-  }
-
-  #onText(heard: VoiceText): void {
-    const text = this.#wanted(heard);
-    const isMarkOnly = text.isFinal && text.text === "" && !this.#hadInterim;
-    this.#hadInterim = !text.isFinal;
-    const settlesBelow = text.isFinal ? this.#settle(text) : undefined;
-    const endsWindow = text.endsWindow && !this.#isMarkApart;
-    if (!isMarkOnly || !this.#isMarkApart) {
-      const { isFinal, confidence } = text;
-      this.#append({ text: text.text, isFinal, confidence, endsWindow, isMarkOnly, settlesBelow });
-    }
-    this.#setup.call.text(this.name, text);
-    if (text.text !== "") this.#host.metrics.latency.observe(text.latencyMs / 1000);
-    if (isMarkOnly) return;
-    const { confidence, startMs, endMs, latencyMs } = text;
-    const times = { text: text.text, confidence, startMs, endMs, latencyMs };
-    this.#host.feed.publish({ type: text.isFinal ? "final" : "interim", ...times, ...this.#ref() });
-  }
-
-  /** A final with too little speech is an empty one, so that what was shown of it goes. */
-  #wanted(text: VoiceText): VoiceText {
-    if (!text.isFinal || this.name.minSpeechMs === 0) return text;
-    const speechSec = text.words.reduce((sum, { startSec, endSec }) => sum + endSec - startSec, 0);
-    return speechSec * 1000 >= this.name.minSpeechMs ? text : { ...text, text: "", words: [], confidence: 0 };
-  }
-
-  #settle({ settledSec, endsWindow }: VoiceText): bigint | undefined {
-    const below = this.#settling.settle(settledSec);
-    if (!this.name.resumes) return undefined;
-    return endsWindow ? this.#heardBelow : below;
-  }
-
-  #append(record: Pick<JournalRecord, "text" | "isFinal" | "confidence"> & Partial<JournalRecord>): void {
-    const usual = { endsSession: false, endsWindow: false, isMarkOnly: false };
-    this.#host.journal.append(this.records, { ...usual, ...record });
   }
 
   #ref() {

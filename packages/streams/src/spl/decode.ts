@@ -2,7 +2,15 @@ import { SpeechError } from "@nemo-stt/core";
 import { FINAL_MARK, type Item, tupleItem, WINDOW_MARK } from "../items.ts";
 import { ByteQueue } from "./byte-queue.ts";
 import { ITEM_TAGS, LONG_LENGTH, MAX_SHORT_LENGTH } from "./encode.ts";
-import type { SplPrimitive, SplTuple, SplType, SplValue } from "./types.ts";
+import {
+  NANOSECONDS_PER_SECOND,
+  type SplEnum,
+  type SplPrimitive,
+  type SplTimestamp,
+  type SplTuple,
+  type SplType,
+  type SplValue,
+} from "./types.ts";
 
 /** What a peer may announce. Memory is taken for bytes that came, never for those that were announced. */
 export interface BinLimits {
@@ -185,6 +193,7 @@ function* readTuple(source: Source, type: SplTuple, path: string): Reading<Recor
 function* read(source: Source, type: SplType, path: string): Reading<unknown> {
   if (typeof type === "string") return yield* PRIMITIVES[type](source, path);
   if ("tuple" in type) return yield* readTuple(source, type, path);
+  if ("enum" in type) return yield* readEnum(source, type, path);
   const { maxElements } = source.limits;
   const count = yield* readLength(source, path);
   if (count > maxElements) throw source.tooLarge(path, `at most ${maxElements} elements`, `${count}`);
@@ -202,12 +211,23 @@ function* read(source: Source, type: SplType, path: string): Reading<unknown> {
   return "list" in type ? elements : new Set(elements);
 }
 
+/** A `uint32` that numbers the names: what is none of theirs has no value here. */
+function* readEnum(source: Source, type: SplEnum, path: string): Reading<string> {
+  const index = (yield* source.view(4, path)).getUint32(0);
+  const name = type.enum[index];
+  if (name === undefined) throw source.invalid(`a number below ${type.enum.length} for ${path}`, `${index}`);
+  return name;
+}
+
 function* readLength(source: Source, path: string): Reading<number> {
   const [first] = yield* source.take(1, path);
   if (first <= MAX_SHORT_LENGTH) return first;
   if (first !== LONG_LENGTH)
     throw source.invalid(`a length of ${path} below 128, or 128 before four bytes`, `${first}`);
-  return (yield* source.view(4, path)).getUint32(0);
+  const length = (yield* source.view(4, path)).getUint32(0);
+  if (length <= MAX_SHORT_LENGTH)
+    throw source.invalid(`a length of ${path} in four bytes to be at least ${LONG_LENGTH}`, `${length}`);
+  return length;
 }
 
 type Reader = (source: Source, path: string) => Reading<unknown>;
@@ -263,5 +283,12 @@ const PRIMITIVES: Readonly<Record<SplPrimitive, Reader>> = {
     const { maxBlobBytes } = source.limits;
     if (numBytes > maxBlobBytes) throw source.tooLarge(path, `a blob of at most ${maxBlobBytes} bytes`, `${numBytes}`);
     return yield* source.take(Number(numBytes), path);
+  },
+  *timestamp(source, path): Reading<SplTimestamp> {
+    const view = yield* source.view(16, path);
+    const nanoseconds = view.getUint32(8);
+    if (nanoseconds >= NANOSECONDS_PER_SECOND)
+      throw source.invalid(`nanoseconds below ${NANOSECONDS_PER_SECOND} in ${path}`, `${nanoseconds}`);
+    return { seconds: view.getBigInt64(0), nanoseconds, machineId: view.getInt32(12) };
   },
 };

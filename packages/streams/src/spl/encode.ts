@@ -1,5 +1,15 @@
 import type { Item } from "../items.ts";
-import { INTEGER_RANGES, type SplPrimitive, type SplTuple, type SplType, type SplValue, splTypeName } from "./types.ts";
+import {
+  INTEGER_RANGES,
+  NANOSECONDS_PER_SECOND,
+  type SplEnum,
+  type SplPrimitive,
+  type SplTimestamp,
+  type SplTuple,
+  type SplType,
+  type SplValue,
+  splTypeName,
+} from "./types.ts";
 
 /** Bytes that stand before an item where punctuation is written. */
 export const ITEM_TAGS = { tuple: 0, window: 1, final: 2 } as const;
@@ -65,10 +75,21 @@ function writeTuple(sink: Sink, type: SplTuple, value: Record<string, unknown>, 
 function write(sink: Sink, type: SplType, value: unknown, path: string): void {
   if (typeof type === "string") PRIMITIVES[type](sink, value, path);
   else if ("tuple" in type) writeTuple(sink, type, value as Record<string, unknown>, path);
+  else if ("enum" in type) writeEnum(sink, type, value, path);
   else writeCollection(sink, type, value, path);
 }
 
-function writeCollection(sink: Sink, type: Exclude<SplType, string | SplTuple>, value: unknown, path: string): void {
+/** The number of the name, as a `uint32`. */
+function writeEnum(sink: Sink, type: SplEnum, value: unknown, path: string): void {
+  if (typeof value !== "string") throw mismatch(path, type, value);
+  const index = type.enum.indexOf(value);
+  if (index < 0) throw new RangeError(`${path}: expected one of ${type.enum.join(", ")}, got ${value}.`);
+  PRIMITIVES.uint32(sink, index, path);
+}
+
+type Collection = Exclude<SplType, string | SplTuple | SplEnum>;
+
+function writeCollection(sink: Sink, type: Collection, value: unknown, path: string): void {
   if ("map" in type) {
     if (!(value instanceof Map)) throw mismatch(path, type, value);
     writeLength(sink, value.size);
@@ -152,6 +173,17 @@ const PRIMITIVES: Readonly<Record<SplPrimitive, Writer>> = {
     const { view, at } = sink.claim(8);
     view.setBigUint64(at, BigInt(value.length));
     sink.put(value);
+  },
+  timestamp(sink, value, path) {
+    if (typeof value !== "object" || value === null) throw mismatch(path, "timestamp", value);
+    const { seconds, nanoseconds, machineId } = value as SplTimestamp;
+    if (nanoseconds >= NANOSECONDS_PER_SECOND)
+      throw new RangeError(
+        `${path}.nanoseconds: expected less than a second's ${NANOSECONDS_PER_SECOND}, got ${nanoseconds}.`,
+      );
+    PRIMITIVES.int64(sink, seconds, `${path}.seconds`);
+    PRIMITIVES.uint32(sink, nanoseconds, `${path}.nanoseconds`);
+    PRIMITIVES.int32(sink, machineId, `${path}.machineId`);
   },
 };
 

@@ -62,6 +62,19 @@ export const CHANNEL_TRANSCRIPTION = tuple({
 /** What one channel said. */
 export type ChannelTranscription = SplValue<typeof CHANNEL_TRANSCRIPTION>;
 
+/** `Types.spl`: what is known of a call. */
+export const CALL_METADATA = tuple({
+  callId: "rstring",
+  callerNumber: "rstring",
+  calledNumber: "rstring",
+  callStartTime: "timestamp",
+  callEndTime: "timestamp",
+  callDirection: "rstring",
+  sipHeaders: { map: ["rstring", "rstring"] },
+});
+/** What is known of a call. */
+export type CallMetadata = SplValue<typeof CALL_METADATA>;
+
 /** `Types.spl`: `AudioFormat`. */
 export const AUDIO_FORMATS = ["pcm16", "pcm8", "ulaw", "alaw", "opus", "g729"] as const;
 /** `Types.spl`: `ChannelRole`. */

@@ -1,6 +1,6 @@
 import { createSampleDecoder, mixChannels, type SampleDecoder } from "@nemo-stt/core";
 import type { SoundFormat } from "./encodings.ts";
-import { readWavStart } from "./wav-header.ts";
+import { readWavStart, type WavHeader } from "./wav-header.ts";
 
 /** Bytes of a voice on their way to samples: cut anywhere, with or without a WAV header in front. */
 export interface SoundDecoder {
@@ -10,6 +10,12 @@ export interface SoundDecoder {
   readonly format: SoundFormat;
   /** A WAV header was found and taken away. */
   readonly hasHeader: boolean;
+  /** What the header said, once: where it was found since this was asked last. */
+  takeHeader(): WavHeader | undefined;
+  /** Nothing came yet. */
+  readonly isFresh: boolean;
+  /** Nothing that came waits for what comes: no sample is cut here, and no header. */
+  readonly isBetweenSamples: boolean;
   /** Bytes of a sample that has begun: a stream that goes on begins with them. None behind a WAV file. */
   pendingBytes(): Uint8Array;
   /** Everything needed to go on. */
@@ -49,6 +55,7 @@ class Decoder implements SoundDecoder {
   format: SoundFormat;
   hasHeader = false;
   readonly #name: string;
+  #header: WavHeader | undefined;
   #head: Uint8Array | undefined = new Uint8Array(0);
   #samples: SampleDecoder | undefined;
   /** The last bytes that came: those of a sample that has begun are among them. */
@@ -67,22 +74,37 @@ class Decoder implements SoundDecoder {
     if (saved.pending.length > 0) this.#decode(saved.pending, saved.pending.length);
   }
 
+  takeHeader(): WavHeader | undefined {
+    const header = this.#header;
+    this.#header = undefined;
+    return header;
+  }
+
+  get isFresh(): boolean {
+    return this.#head?.length === 0;
+  }
+
+  get isBetweenSamples(): boolean {
+    return this.#head ? this.isFresh : this.#numPending === 0;
+  }
+
+  get #numPending(): number {
+    return this.#samples?.numPendingBytes ?? 0;
+  }
+
   save(): SavedDecoder {
-    const numPending = this.#samples?.numPendingBytes ?? 0;
     return {
       format: this.format,
       hasHeader: this.hasHeader,
       head: this.#head,
-      pending: this.#last.slice(this.#last.length - numPending),
+      pending: this.#last.slice(this.#last.length - this.#numPending),
       remainingBytes: this.#remaining === Number.POSITIVE_INFINITY ? undefined : this.#remaining,
     };
   }
 
   pendingBytes(): Uint8Array {
     if (this.#head) return this.#head;
-    return this.hasHeader
-      ? new Uint8Array(0)
-      : this.#last.slice(this.#last.length - (this.#samples?.numPendingBytes ?? 0));
+    return this.hasHeader ? new Uint8Array(0) : this.#last.slice(this.#last.length - this.#numPending);
   }
 
   async feed(bytes: Uint8Array): Promise<Float32Array> {
@@ -94,8 +116,10 @@ class Decoder implements SoundDecoder {
     this.#head = undefined;
     if (state.kind === "raw") return this.#decode(head);
     this.hasHeader = true;
-    this.format = state.start.format;
-    this.#remaining = state.start.dataBytes ?? Number.POSITIVE_INFINITY;
+    const { format, dataBytes } = state.start;
+    this.#header = { format, dataBytes };
+    this.format = format;
+    this.#remaining = dataBytes ?? Number.POSITIVE_INFINITY;
     return this.#decode(head.subarray(state.start.dataStart));
   }
 

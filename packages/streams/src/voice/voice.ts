@@ -3,6 +3,7 @@ import type { Clock } from "../clock.ts";
 import type { SoundFormat } from "./encodings.ts";
 import { createSoundDecoder, type SavedDecoder, type SoundDecoder } from "./sound-decoder.ts";
 import { type SavedTimeLine, TimeLine } from "./time-line.ts";
+import type { WavHeader } from "./wav-header.ts";
 
 /** What was understood of a voice: an interim text of the utterance under way, or a final one. */
 export interface VoiceText {
@@ -130,7 +131,27 @@ export class Voice {
 
   /** No sample is cut at this point. */
   get isBetweenSamples(): boolean {
-    return this.#carried.length === 0 && this.#decoder.pendingBytes().length === 0;
+    return this.#carried.length === 0 && this.#decoder.isBetweenSamples;
+  }
+
+  /** Nothing of the window came yet. */
+  get isWindowFresh(): boolean {
+    return this.#carried.length === 0 && this.#decoder.isFresh;
+  }
+
+  /** What the window's header said, once: where it was found since this was asked last. */
+  takeHeader(): WavHeader | undefined {
+    return this.#decoder.takeHeader();
+  }
+
+  /**
+   * The window, of which nothing came yet, goes on behind a WAV header that another voice has read, and behind samples.
+   * @param remainingBytes of samples, where the header told how many there are
+   */
+  goOnBehindHeader(format: SoundFormat, remainingBytes: number | undefined): void {
+    const none = new Uint8Array(0);
+    const saved = { format, hasHeader: true, head: undefined, pending: none, remainingBytes };
+    this.#decoder = createSoundDecoder(this.#options.format, this.#options.name, saved);
   }
 
   /** Sound so far. */

@@ -1,13 +1,17 @@
 import { memorySource, openWav, SpeechError } from "@nemo-stt/core";
 import type { SoundFormat } from "./encodings.ts";
 
-/** What stands in front of the samples of a WAV stream. */
-export interface WavStart {
+/** What a WAV header says of the samples behind it. */
+export interface WavHeader {
   readonly format: SoundFormat;
-  /** Where samples begin. */
-  readonly dataStart: number;
   /** How many bytes of samples there are, where the writer knew it: other chunks may follow them. */
   readonly dataBytes: number | undefined;
+}
+
+/** What stands in front of the samples of a WAV stream. */
+export interface WavStart extends WavHeader {
+  /** Where samples begin. */
+  readonly dataStart: number;
 }
 
 /** Writers put pictures and cue lists in front of samples, but no megabytes. */

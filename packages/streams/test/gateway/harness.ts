@@ -172,6 +172,31 @@ export function noise(seconds: number, seed = 1, sampleRateHz = 16_000): Float32
   });
 }
 
+/** Numbers in [0, 1), the same for the same seed. */
+export function random(seed: number): () => number {
+  let state = seed >>> 0;
+  return () => {
+    state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
+    return state / 2 ** 32;
+  };
+}
+
+/** Utterances with silence between them. */
+export function talk(seed: number, numUtterances: number): Float32Array {
+  const pick = random(seed);
+  const parts = Array.from({ length: numUtterances }, (_, i) => {
+    const part = new Float32Array(16_000 * (Math.round(pick() * 6) / 10 + 1.8));
+    part.set(noise(Math.round(pick() * 4 + 2) / 10, seed * 100 + i));
+    return part;
+  });
+  const sound = new Float32Array(parts.reduce((sum, { length }) => sum + length, 0));
+  parts.reduce((at, part) => {
+    sound.set(part, at);
+    return at + part.length;
+  }, 0);
+  return sound;
+}
+
 /** Samples as s16le bytes in blocks of some bytes, with the time of each. */
 export function* blocks(samples: Float32Array, blockBytes: number, sampleRateHz = 16_000, startMs = 0) {
   const bytes = new Uint8Array(Int16Array.from(samples, (value) => Math.round(value * 32768)).buffer);

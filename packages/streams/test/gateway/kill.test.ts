@@ -1,35 +1,21 @@
 import { expect, it } from "vitest";
 import { hashFinals } from "../hash-engine.ts";
-import { blocks, type Front, noise, openFront, type SessionApp, type Started, sessionApp, start } from "./harness.ts";
+import {
+  blocks,
+  type Front,
+  noise,
+  openFront,
+  random,
+  type SessionApp,
+  type Started,
+  sessionApp,
+  start,
+  talk,
+} from "./harness.ts";
 
 // The service is killed at any moment of calls and started again without a memory; connections are cut, or stall.
 
 const pause = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
-
-/** Numbers in [0, 1), the same for the same seed. */
-function random(seed: number): () => number {
-  let state = seed >>> 0;
-  return () => {
-    state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
-    return state / 2 ** 32;
-  };
-}
-
-/** Utterances with silence between them. */
-function talk(seed: number, numUtterances: number): Float32Array {
-  const pick = random(seed);
-  const parts = Array.from({ length: numUtterances }, (_, i) => {
-    const part = new Float32Array(16_000 * (Math.round(pick() * 6) / 10 + 1.8));
-    part.set(noise(Math.round(pick() * 4 + 2) / 10, seed * 100 + i));
-    return part;
-  });
-  const sound = new Float32Array(parts.reduce((sum, { length }) => sum + length, 0));
-  parts.reduce((at, part) => {
-    sound.set(part, at);
-    return at + part.length;
-  }, 0);
-  return sound;
-}
 
 interface Party {
   readonly windows: readonly Float32Array[];

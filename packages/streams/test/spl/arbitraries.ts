@@ -22,6 +22,11 @@ const PRIMITIVES: Record<string, fc.Arbitrary<unknown>> = {
   rstring: fc.string({ unit: "grapheme", maxLength: 200 }),
   ustring: fc.string({ unit: "binary", maxLength: 200 }),
   blob: fc.uint8Array({ maxLength: 300 }),
+  timestamp: fc.record({
+    seconds: big(64, true),
+    nanoseconds: number(0, 999_999_999),
+    machineId: number(-2147483648, 2147483647),
+  }),
 };
 
 /** A type and a value of it. */
@@ -36,6 +41,7 @@ const primitive: fc.Arbitrary<Typed> = fc
 
 function valuesOf(type: SplType): fc.Arbitrary<unknown> {
   if (typeof type === "string") return PRIMITIVES[type];
+  if ("enum" in type) return fc.constantFrom(...type.enum);
   if ("list" in type) return fc.array(valuesOf(type.list), { maxLength: 5 });
   if ("set" in type) return fc.array(valuesOf(type.set), { maxLength: 5 }).map((all) => new Set(all));
   if ("map" in type)
@@ -46,11 +52,13 @@ function valuesOf(type: SplType): fc.Arbitrary<unknown> {
 }
 
 const name = fc.stringMatching(/^[a-z]{1,6}$/).filter((text) => text !== "constructor");
+const enumeration = fc.uniqueArray(name, { minLength: 1, maxLength: 300 }).map((names): SplType => ({ enum: names }));
 const types: fc.Arbitrary<SplType> = fc.letrec<{ any: SplType; tuple: SplType }>((tie) => ({
   any: fc.oneof(
     { maxDepth: 3, withCrossShrink: true },
     fc.constantFrom(...(Object.keys(PRIMITIVES) as SplType[])),
     tie("any").map((list) => ({ list })),
+    enumeration,
     fc.constantFrom<SplType>("int32", "rstring").map((set) => ({ set })),
     fc.tuple(fc.constantFrom<SplType>("uint64", "rstring"), tie("any")).map((map): SplType => ({ map })),
     tie("tuple"),

@@ -1,6 +1,8 @@
 import type { SplTuple, SplType } from "../../src/index.ts";
 
 // A second encoder of streams.md 4.2, written from its table alone and in another way: every value becomes hex digits.
+// Its table has neither enumerations nor timestamps: they are from the "SPL binary encoding" page of the Streams
+// documentation and the public headers of the open-source runtime.
 
 const hex = (value: bigint, digits: number): string =>
   (value < 0n ? value + (1n << BigInt(4 * digits)) : value).toString(16).padStart(digits, "0");
@@ -16,6 +18,7 @@ function float(value: number, size: 32 | 64): string {
 // biome-ignore lint/suspicious/noExplicitAny: values of every type
 export function referenceHex(type: SplType, value: any): string {
   if (typeof type === "object") {
+    if ("enum" in type) return hex(BigInt(type.enum.indexOf(value)), 8);
     if ("list" in type) return count(value.length) + value.map((v: unknown) => referenceHex(type.list, v)).join("");
     if ("set" in type) return count(value.size) + [...value].map((v) => referenceHex(type.set, v)).join("");
     if ("map" in type) {
@@ -39,6 +42,11 @@ export function referenceHex(type: SplType, value: any): string {
       return count(value.length) + Buffer.from(value, "utf16le").swap16().toString("hex");
     case "blob":
       return bits(value.length, 64) + Buffer.from(value).toString("hex");
+    case "timestamp":
+      return hex((BigInt.asUintN(64, value.seconds) << 64n) | (BigInt(value.nanoseconds) << 32n), 32).replace(
+        /.{8}$/,
+        hex(BigInt(value.machineId), 8),
+      );
     default:
       return bits(value, Number(/\d+/.exec(type)?.[0]));
   }
