@@ -90,6 +90,37 @@ describe("gateway and replay", () => {
     expect([half.status, half.err]).toEqual([64, "nemo-stt: --tls-cert and --tls-key go together.\n"]);
     expect((await run("gateway", "--tls-cert", "x.pem", "--tls-key", "y.pem")).status).toBe(66);
     expect((await run("gateway", "--text-port", "99999")).err).toMatch(/Expected PORT or PORT=SESSIONS, got 99999/);
+    for (const args of [
+      ["gateway", "--audio-port", "70000"],
+      ["calls", "--http-port", "70000"],
+      ["replay", call, "--audio-port", "70000"],
+      ["gateway", "--sample-rate", "70000"],
+    ])
+      expect(await run(...args)).toMatchObject({ status: 64, err: expect.stringMatching(/to \d+, got 70000/) });
+  });
+
+  it("refuse at the start what would fail every call", async () => {
+    const ports = ["--audio-port", "0", "--text-port", "0", "--http-port", "0"];
+    const failed = async (...args: string[]) => {
+      const { status, err } = await run("gateway", ...ports, ...args);
+      return [status, err];
+    };
+    expect(await failed("--att-context", "70,5")).toEqual([
+      69,
+      expect.stringMatching(/attention context \[70,5\]: expected one of \[70,13\]/),
+    ]);
+    const noPem = join(scratch, "no.pem");
+    writeFileSync(noPem, "no certificate");
+    expect(await failed("--tls-cert", noPem, "--tls-key", noPem)).toEqual([
+      65,
+      expect.stringMatching(
+        /TLS: expected a certificate and its key as PEM, got .*\. Check the files\. \(FORMAT_INVALID/,
+      ),
+    ]);
+    expect(await failed("--state", scratch)).toEqual([
+      65,
+      expect.stringMatching(/expected a file for the state, got a folder\. Name another\. \(STATE_INVALID\)/),
+    ]);
   });
 
   it.skipIf(!isBuilt)("tell of a port that is taken", async () => {

@@ -1,6 +1,6 @@
 import type { Command } from "commander";
 import type { Console } from "../console.ts";
-import { wholeNumber } from "../options.ts";
+import { MAX_PORT, wholeNumber } from "../options.ts";
 
 /** The options of `nemo-stt replay`. */
 export interface ReplayFlags {
@@ -21,8 +21,8 @@ export function registerReplay(program: Command, console: Console): void {
     .description("Play recorded calls to a gateway as an application would send them, and print what comes back.")
     .argument("<folder>", "calls that `gateway --record` kept, or recordings: each channel is a party")
     .option("--host <address>", "of the gateway", "127.0.0.1")
-    .option("--audio-port <port>", "of the gateway", wholeNumber(1), 5601)
-    .option("--text-port <port>", "of the gateway", wholeNumber(1), 5602)
+    .option("--audio-port <port>", "of the gateway", wholeNumber(1, MAX_PORT), 5601)
+    .option("--text-port <port>", "of the gateway", wholeNumber(1, MAX_PORT), 5602)
     .option("--full-speed", "as fast as the gateway takes them, and not as fast as they were spoken")
     .option("--copies <n>", "play each call so often, side by side", wholeNumber(1), 1)
     .option("--block-ms <ms>", "sound in one tuple", wholeNumber(1), 100)
