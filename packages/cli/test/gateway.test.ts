@@ -81,13 +81,18 @@ describe("gateway and replay", () => {
       69,
       expect.stringMatching(/127.0.0.1:1: expected a gateway, got none there/),
     ]);
+    const half = await run("replay", call, "--tls-cert", "x.pem");
+    expect([half.status, half.err]).toEqual([
+      64,
+      "nemo-stt: --tls-cert and --tls-key go together, and with --tls-ca.\n",
+    ]);
     const empty = join(scratch, "empty");
     mkdirSync(empty, { recursive: true });
     expect((await run("replay", empty)).err).toMatch(/expected recorded calls .*got a folder without any/);
     writeFileSync(join(empty, "a.json"), "{");
     expect((await run("replay", empty)).status).toBe(65);
-    const half = await run("gateway", "--tls-cert", "x.pem");
-    expect([half.status, half.err]).toEqual([64, "nemo-stt: --tls-cert and --tls-key go together.\n"]);
+    const one = await run("gateway", "--tls-cert", "x.pem");
+    expect([one.status, one.err]).toEqual([64, "nemo-stt: --tls-cert and --tls-key go together.\n"]);
     expect((await run("gateway", "--tls-cert", "x.pem", "--tls-key", "y.pem")).status).toBe(66);
     expect((await run("gateway", "--text-port", "99999")).err).toMatch(/Expected PORT or PORT=SESSIONS, got 99999/);
     for (const args of [
@@ -123,8 +128,13 @@ describe("gateway and replay", () => {
     ]);
   });
 
-  it.skipIf(!isBuilt)("tell of a port that is taken", async () => {
+  it.skipIf(!isBuilt)("tell of a port that is taken, and of one where nobody listens", async () => {
     const gateway = await startGateway();
+    const deaf = await run("replay", call, ...gateway.ports.slice(0, 2), "--text-port", "1");
+    expect([deaf.status, deaf.err]).toEqual([
+      69,
+      expect.stringMatching(/127.0.0.1:1: expected a gateway, got none there/),
+    ]);
     const second = await runProcess(process.execPath, [program, "gateway", "--audio-port", gateway.ports[1]]);
     expect([second.status, second.err]).toEqual([69, expect.stringMatching(/expected a free port, got EADDRINUSE/)]);
     gateway.child.kill("SIGINT");

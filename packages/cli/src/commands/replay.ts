@@ -11,6 +11,8 @@ export interface ReplayFlags {
   readonly copies: number;
   readonly blockMs: number;
   readonly tlsCa?: string;
+  readonly tlsCert?: string;
+  readonly tlsKey?: string;
   readonly json?: boolean;
 }
 
@@ -26,7 +28,9 @@ export function registerReplay(program: Command, console: Console): void {
     .option("--full-speed", "as fast as the gateway takes them, and not as fast as they were spoken")
     .option("--copies <n>", "play each call so often, side by side", wholeNumber(1), 1)
     .option("--block-ms <ms>", "sound in one tuple", wholeNumber(1), 100)
-    .option("--tls-ca <file>", "the gateway speaks TLS with a certificate signed by this one, PEM")
+    .option("--tls-ca <file>", "the gateway speaks TLS with a certificate for its --host, signed by this one, PEM")
+    .option("--tls-cert <file>", "our own certificate, where the gateway asks for one, PEM")
+    .option("--tls-key <file>", "its key, PEM")
     .option("--json", "a JSON object a line and final")
     .addHelpText(
       "after",

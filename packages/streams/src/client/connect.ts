@@ -5,7 +5,10 @@ import { connect as connectTls } from "node:tls";
 export interface Peer {
   readonly host?: string;
   readonly port: number;
-  /** Certificates as PEM: of those that sign the service's, and our own where it asks for one. */
+  /**
+   * Certificates as PEM: of those that sign the service's, and our own where it asks for one. The service's must be for `host`,
+   * or for `serverName` where that is given.
+   */
   readonly tls?: { readonly ca?: string; readonly cert?: string; readonly key?: string; readonly serverName?: string };
 }
 
@@ -21,7 +24,7 @@ export interface Retry {
 export function openSocket({ host = "127.0.0.1", port, tls }: Peer): Promise<Socket> {
   return new Promise((resolve, reject) => {
     const socket: Socket = tls
-      ? connectTls({ host, port, ...tls, servername: tls.serverName ?? "localhost" })
+      ? connectTls({ host, port, ...tls, ...(tls.serverName === undefined ? {} : { servername: tls.serverName }) })
       : connectTcp({ host, port, allowHalfOpen: true });
     socket.once("error", reject);
     socket.once(tls ? "secureConnect" : "connect", () => {

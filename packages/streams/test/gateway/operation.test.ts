@@ -41,9 +41,20 @@ describe("TLS", () => {
   });
 
   const peers = (started: Started, own?: Pem) => {
-    const tls = { ca: ca.cert, ...own };
+    const tls = { ca: ca.cert, serverName: "localhost", ...own };
     return { audio: { ...started.audio, tls }, text: { ...started.text, tls } };
   };
+
+  it("is refused by clients that asked for another host", async () => {
+    const started = await start({ tls: server });
+    const tls = { ca: ca.cert };
+    // The certificate is for localhost.
+    await expect(openSocket({ ...started.audio, host: "127.0.0.1", tls })).rejects.toMatchObject({
+      code: "ERR_TLS_CERT_ALTNAME_INVALID",
+    });
+    const named = await openSocket({ ...started.audio, host: "localhost", tls });
+    named.destroy();
+  });
 
   it("carries sessions, and asks for clients' certificates where told", async () => {
     for (const clientCa of [undefined, ca.cert]) {
