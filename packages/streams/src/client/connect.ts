@@ -16,7 +16,7 @@ export interface Peer {
 export interface Retry {
   /** Between two attempts; 1 s unless told. */
   readonly retryMs?: number;
-  /** Attempts in a row before it gives up; for ever unless told (`InfiniteRetry`). */
+  /** Attempts in a row that come to nothing before it gives up; for ever unless told (`InfiniteRetry`). */
   readonly maxAttempts?: number;
 }
 
@@ -29,8 +29,8 @@ export function openSocket({ host = "127.0.0.1", port, tls }: Peer): Promise<Soc
     socket.once("error", reject);
     socket.once(tls ? "secureConnect" : "connect", () => {
       socket.removeListener("error", reject);
-      // From here on failures show where the socket is written or read.
-      socket.on("error", () => {});
+      // From here on failures show where the socket is written or read. An alert of TLS alone would leave it as it is.
+      socket.on("error", () => socket.destroy());
       resolve(socket);
     });
   });
@@ -45,14 +45,20 @@ export async function openSocketAgain(peer: Peer, retry: Retry, signal: AbortSig
     } catch (error) {
       if (attempt >= (retry.maxAttempts ?? Number.POSITIVE_INFINITY)) throw error;
     }
-    await new Promise<void>((resolve) => {
-      const done = () => {
-        clearTimeout(timer);
-        signal.removeEventListener("abort", done);
-        resolve();
-      };
-      const timer = setTimeout(done, retry.retryMs ?? 1000);
-      signal.addEventListener("abort", done);
-    });
+    await pauseBetween(retry, signal);
   }
+}
+
+/** Waits as long as between two attempts, or until it is aborted. */
+export function pauseBetween({ retryMs = 1000 }: Retry, signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    const done = () => {
+      clearTimeout(timer);
+      signal.removeEventListener("abort", done);
+      resolve();
+    };
+    const timer = setTimeout(done, retryMs);
+    signal.addEventListener("abort", done);
+    if (signal.aborted) done();
+  });
 }

@@ -53,8 +53,8 @@ export async function listen(options: ListenerOptions): Promise<Listener> {
     sockets.add(socket);
     socket.setNoDelay(true);
     socket.setKeepAlive(true, KEEP_ALIVE_MS);
-    // Failures show where the socket is read or written; without a listener they would end the process.
-    socket.on("error", () => {});
+    // Failures show where the socket is read or written. An alert of TLS alone would leave it as it is.
+    socket.on("error", () => socket.destroy());
     socket.once("close", () => sockets.delete(socket));
     void options.serve(socket);
   };
@@ -89,8 +89,8 @@ function tlsServer(
     const text = `TLS: expected a certificate and its key as PEM, got ${(cause as Error).message}. Check the files.`;
     throw new SpeechError("FORMAT_INVALID", text, { cause });
   }
-  server.on("tlsClientError", (error: Error, socket: TLSSocket) => {
-    onRefused(`${socket.remoteAddress}: TLS failed: ${error.message}`);
+  server.on("tlsClientError", (error: Error & { reason?: string }, socket: TLSSocket) => {
+    onRefused(`${socket.remoteAddress ?? "a client that is gone"}: TLS failed: ${error.reason ?? error.message}.`);
     socket.destroy();
   });
   return server;
