@@ -2,7 +2,7 @@ import { createResampler, createSampleDecoder, encodeSamples, type ResampleStrea
 import { type Item, tupleItem } from "../items.ts";
 import type { ChannelAudioStream, ChannelMetadata, ChannelRole } from "../spl/schemas.ts";
 import { ENCODINGS } from "../voice/encodings.ts";
-import { createPorts } from "./operator.ts";
+import { checkAudio, createPorts } from "./operator.ts";
 import { AUDIO_CHANNEL_SPLITTER } from "./parameter-tables.ts";
 import { type Given, resolveParameters, type Warn } from "./parameters.ts";
 
@@ -44,10 +44,11 @@ export function createAudioChannelSplitter(
   const { writable, readables } = createPorts<StereoTuple, ChannelAudioStream>(AUDIO_CHANNEL_SPLITTER.name, 2, {
     async take(item, emit) {
       if (item.kind === "tuple") {
-        const samples = decode(item.tuple.audioData);
+        const { audioData, audioTimestamp } = item.tuple;
+        checkAudio(AUDIO_CHANNEL_SPLITTER.name, "audioData", audioData, audioTimestamp);
+        const samples = decode(audioData);
         channels.forEach((channel, port) => {
-          for (const tuple of channel.feed(samples[port], Number(item.tuple.audioTimestamp)))
-            emit(tupleItem(tuple), port);
+          for (const tuple of channel.feed(samples[port], Number(audioTimestamp))) emit(tupleItem(tuple), port);
         });
         return;
       }
