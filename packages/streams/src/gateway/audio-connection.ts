@@ -115,7 +115,8 @@ class AudioReader {
   async #mark(): Promise<void> {
     if (!this.#hasTuple) this.#last ??= this.#host.table.adopt(this.#connection);
     if (this.#last) await this.#last.mark();
-    else this.#stray();
+    // Behind a tuple it is of a session that was refused, which was told.
+    else if (!this.#hasTuple) this.#stray();
   }
 
   #stray(): void {

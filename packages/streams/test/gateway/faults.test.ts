@@ -184,9 +184,11 @@ describe("several sessions", () => {
     const sink = new TcpSink(STT_UP, started.audio);
     const sound = noise(0.3);
     await sink.submit(chunks("bad?sampleRate=7", sound)[0]);
+    await sink.submit(WINDOW_MARK);
     for (const item of chunks("good", sound)) await sink.submit(item);
     await sink.submit(FINAL_MARK);
     await Promise.all([good.composite.done, bad.composite.done]);
+    expect(started.log.join()).not.toMatch(/mark came before any tuple/);
     expect([good.shape(), bad.shape()]).toEqual([await wholeShape(sound), "$"]);
     expect(started.log.join()).toMatch(/session bad\?sampleRate=7: expected sampleRate in \[8000, 48000\], got 7/);
   });
