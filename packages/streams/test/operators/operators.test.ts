@@ -307,6 +307,25 @@ describe("AudioChannelSplitter", () => {
     }
   });
 
+  it("takes a WAV header for what it says, and not for sound", async () => {
+    const sound = [left, right].map((side) => decodeSamples(encodeSamples([side], "ulaw"), "ulaw")[0]);
+    const file = encodeWav(sound, { sampleRateHz: 8000, encoding: "ulaw" });
+    for (const blockBytes of [1, 999, file.length]) {
+      const out = await split({ encoding: "alaw", sampleRate: 16_000 }, audioItems("audioData", file, blockBytes, 16));
+      expect(out.map(soundOf)).toEqual(sound.map((side) => Buffer.from(pcm(side)).toString("hex")));
+      for (const side of out) {
+        expect(tuples(side)[0].sampleRate).toBe(8000);
+        expect(side.slice(-2)).toEqual([WINDOW_MARK, FINAL_MARK]);
+      }
+    }
+    const mono = encodeWav([left], { sampleRateHz: 8000, encoding: "s16le" });
+    const splitter = createAudioChannelSplitter({}, silent);
+    for (const side of [splitter.left, splitter.right]) collect(side).catch(() => {});
+    await expect(streamOf(audioItems("audioData", mono, 999, 16)).pipeTo(splitter.writable)).rejects.toThrow(
+      "AudioChannelSplitter: expected sound of 2 channels, got a header of 1. Use NeMoSTT.",
+    );
+  });
+
   it("resamples with state, times blocks by their samples, and sends marks to both sides", async () => {
     const bytes = encodeSamples([left, right], "s16le");
     const items = audioItems("audioData", bytes, 1234, 32);
