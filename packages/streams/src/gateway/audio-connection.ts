@@ -28,7 +28,7 @@ export async function serveAudio(socket: Socket, id: number, host: AudioHost): P
     sessions: new Set(),
     refused: new Set(),
   };
-  const name = `audio connection ${id} of ${connection.remoteAddress}`;
+  const name = `audio connection ${id} of ${connection.remoteAddress || "a peer that is gone"}`;
   const reader = new AudioReader(connection, name, host);
   const decoder = createBinDecoder(STT_UP, { name });
   const timer = recordTimer(socket, name, host);
