@@ -61,9 +61,32 @@ test.skipIf(!isBuilt)("docs/streams.md says what the code says, and shows what t
 test("links and files that docs/streams.md names are there", () => {
   for (const [, target] of page.matchAll(/\]\(([^)#]+)(?:#[^)]*)?\)/g))
     expect([target, existsSync(join(root, "docs", target))]).toEqual([target, true]);
+  const slug = (heading: string) =>
+    heading
+      .toLowerCase()
+      .replaceAll(/[^\w -]/g, "")
+      .replaceAll(" ", "-");
+  for (const [, file, anchor] of page.matchAll(/\]\(([\w-]*\.md)?#([^)]+)\)/g)) {
+    const text = file ? readFileSync(join(root, "docs", file), "utf8") : page;
+    expect([...text.matchAll(/^#+ (.*)$/gm)].map(([, heading]) => slug(heading))).toContain(anchor);
+  }
   for (const [, path] of page.matchAll(/`((?:test|tools|examples|streams|packages)\/[\w./-]+)`/g))
     expect([path, existsSync(join(root, path))]).toEqual([path, true]);
 });
+
+test.skipIf(spawnSync("make", ["--version"]).status !== 0)(
+  "make says what it needs where Streams is not installed",
+  () => {
+    const { STREAMS_INSTALL: _, ...env } = process.env;
+    for (const folder of ["streams/toolkit", "streams/samples"]) {
+      const { status, stderr } = spawnSync("make", ["-C", folder], { cwd: root, env, encoding: "utf8" });
+      expect([status, stderr]).toEqual([
+        2,
+        expect.stringMatching(/STREAMS_INSTALL: expected the folder .*, got nothing\. Set it/),
+      ]);
+    }
+  },
+);
 
 describe.skipIf(!existsSync(contract))("parameters are those of the contract (needs ../shared)", () => {
   const text = existsSync(contract) ? readFileSync(contract, "utf8") : "";

@@ -20,9 +20,9 @@ const block = (text, language = "") => `\`\`\`${language}\n${text}\n\`\`\``;
 const code = (value) => `\`${value}\``;
 
 /** What a value may be. */
-function rangeOf({ type, choices, min, max }) {
+function rangeOf({ type, choices, min, max, off }) {
   if (choices) return choices.map(code).join(", ");
-  return min === undefined ? type : `${type}, ${min} to ${max}`;
+  return min === undefined ? type : `${type}, ${off === undefined ? "" : `${off} or `}${min} to ${max}`;
 }
 
 function operator({ name, inputs, outputs, parameters }) {

@@ -102,14 +102,18 @@ export function parseContext(text: string): number[] {
   throw new InvalidArgumentError(`Expected L,R in encoder steps such as 70,13, got ${text}.`);
 }
 
-/** Parses a whole number from `min` up. */
-export function wholeNumber(min: number): (text: string) => number {
+/** Parses a whole number from `min` up, or from `min` to `max`. */
+export function wholeNumber(min: number, max = Number.MAX_SAFE_INTEGER): (text: string) => number {
   return (text) => {
     const value = Number(text);
-    if (/^\d+$/.test(text) && Number.isSafeInteger(value) && value >= min) return value;
-    throw new InvalidArgumentError(`Expected a whole number from ${min} up, got ${text}.`);
+    if (/^\d+$/.test(text) && value >= min && value <= max) return value;
+    const range = max === Number.MAX_SAFE_INTEGER ? `${min} up` : `${min} to ${max}`;
+    throw new InvalidArgumentError(`Expected a whole number from ${range}, got ${text}.`);
   };
 }
+
+/** The largest number of a TCP port. */
+export const MAX_PORT = 65_535;
 
 /** Parses a number in `[min, max)`. */
 export function numberBetween(min: number, max: number): (text: string) => number {

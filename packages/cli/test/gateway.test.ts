@@ -137,19 +137,60 @@ describe("gateway and replay", () => {
       69,
       expect.stringMatching(/127.0.0.1:1: expected a gateway, got none there/),
     ]);
+    const half = await run("replay", call, "--tls-cert", "x.pem");
+    expect([half.status, half.err]).toEqual([
+      64,
+      "nemo-stt: --tls-cert and --tls-key go together, and with --tls-ca.\n",
+    ]);
     const empty = join(scratch, "empty");
     mkdirSync(empty, { recursive: true });
     expect((await run("replay", empty)).err).toMatch(/expected recorded calls .*got a folder without any/);
     writeFileSync(join(empty, "a.json"), "{");
     expect((await run("replay", empty)).status).toBe(65);
-    const half = await run("gateway", "--tls-cert", "x.pem");
-    expect([half.status, half.err]).toEqual([64, "nemo-stt: --tls-cert and --tls-key go together.\n"]);
+    const one = await run("gateway", "--tls-cert", "x.pem");
+    expect([one.status, one.err]).toEqual([64, "nemo-stt: --tls-cert and --tls-key go together.\n"]);
     expect((await run("gateway", "--tls-cert", "x.pem", "--tls-key", "y.pem")).status).toBe(66);
     expect((await run("gateway", "--text-port", "99999")).err).toMatch(/Expected PORT or PORT=SESSIONS, got 99999/);
+    for (const args of [
+      ["gateway", "--audio-port", "70000"],
+      ["calls", "--http-port", "70000"],
+      ["replay", call, "--audio-port", "70000"],
+      ["gateway", "--sample-rate", "70000"],
+    ])
+      expect(await run(...args)).toMatchObject({ status: 64, err: expect.stringMatching(/to \d+, got 70000/) });
   });
 
-  it.skipIf(!isBuilt)("tell of a port that is taken", async () => {
+  it("refuse at the start what would fail every call", async () => {
+    const ports = ["--audio-port", "0", "--text-port", "0", "--http-port", "0"];
+    const failed = async (...args: string[]) => {
+      const { status, err } = await run("gateway", ...ports, ...args);
+      return [status, err];
+    };
+    expect(await failed("--att-context", "70,5")).toEqual([
+      69,
+      expect.stringMatching(/attention context \[70,5\]: expected one of \[70,13\]/),
+    ]);
+    const noPem = join(scratch, "no.pem");
+    writeFileSync(noPem, "no certificate");
+    expect(await failed("--tls-cert", noPem, "--tls-key", noPem)).toEqual([
+      65,
+      expect.stringMatching(
+        /TLS: expected a certificate and its key as PEM, got .*\. Check the files\. \(FORMAT_INVALID/,
+      ),
+    ]);
+    expect(await failed("--state", scratch)).toEqual([
+      65,
+      expect.stringMatching(/expected a file for the state, got a folder\. Name another\. \(STATE_INVALID\)/),
+    ]);
+  });
+
+  it.skipIf(!isBuilt)("tell of a port that is taken, and of one where nobody listens", async () => {
     const gateway = await startGateway();
+    const deaf = await run("replay", call, ...gateway.ports.slice(0, 2), "--text-port", "1");
+    expect([deaf.status, deaf.err]).toEqual([
+      69,
+      expect.stringMatching(/127.0.0.1:1: expected a gateway, got none there/),
+    ]);
     const second = await runProcess(process.execPath, [program, "gateway", "--audio-port", gateway.ports[1]]);
     expect([second.status, second.err]).toEqual([69, expect.stringMatching(/expected a free port, got EADDRINUSE/)]);
     gateway.child.kill("SIGINT");

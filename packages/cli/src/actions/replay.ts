@@ -3,6 +3,7 @@ import { SpeechError } from "@nemo-stt/core";
 import { listCalls, openSocket, type Peer, replayCalls } from "@nemo-stt/streams";
 import type { ReplayFlags } from "../commands/replay.ts";
 import type { Console } from "../console.ts";
+import { UsageError } from "../failures.ts";
 import { printable } from "../messages.ts";
 import { notFound } from "./recordings.ts";
 
@@ -12,9 +13,9 @@ const MAX_ATTEMPTS = 60;
 /** Plays calls and prints their texts as they come; what was played goes to standard error at the end. */
 export async function replay(folder: string, flags: ReplayFlags, console: Console): Promise<void> {
   const calls = await listCalls(folder);
-  const tls = flags.tlsCa === undefined ? {} : { tls: { ca: await readPem(flags.tlsCa) } };
-  const peer = (port: number): Peer => ({ host: flags.host, port, ...tls });
-  await findGateway(peer(flags.audioPort));
+  const tls = await readTls(flags);
+  const peer = (port: number): Peer => ({ host: flags.host, port, ...(tls && { tls }) });
+  for (const port of [flags.audioPort, flags.textPort]) await findGateway(peer(port));
   const summary = await replayCalls(calls, {
     audio: peer(flags.audioPort),
     text: peer(flags.textPort),
@@ -41,6 +42,14 @@ async function findGateway(peer: Peer): Promise<void> {
     throw new SpeechError("NETWORK_FAILED", text, { cause });
   });
   socket.destroy();
+}
+
+async function readTls({ tlsCa, tlsCert, tlsKey }: ReplayFlags): Promise<Peer["tls"]> {
+  if (tlsCert === undefined && tlsKey === undefined)
+    return tlsCa === undefined ? undefined : { ca: await readPem(tlsCa) };
+  if (tlsCa === undefined || tlsCert === undefined || tlsKey === undefined)
+    throw new UsageError("--tls-cert and --tls-key go together, and with --tls-ca.");
+  return { ca: await readPem(tlsCa), cert: await readPem(tlsCert), key: await readPem(tlsKey) };
 }
 
 const readPem = (path: string): Promise<string> =>

@@ -1,6 +1,6 @@
 import type { Command } from "commander";
 import type { Console } from "../console.ts";
-import { type HttpTokenFlags, httpTokenFileOption, httpTokenOption, wholeNumber } from "../options.ts";
+import { type HttpTokenFlags, httpTokenFileOption, httpTokenOption, MAX_PORT, wholeNumber } from "../options.ts";
 
 /** The options of `nemo-stt calls`. */
 export interface CallsFlags extends HttpTokenFlags {
@@ -16,7 +16,7 @@ export function registerCalls(program: Command, console: Console): void {
     .command("calls")
     .description("Show the live calls of a running gateway, and where its page of them is.")
     .option("--host <address>", "of the gateway", "127.0.0.1")
-    .option("--http-port <port>", "of the gateway", wholeNumber(1), 5603)
+    .option("--http-port <port>", "of the gateway", wholeNumber(1, MAX_PORT), 5603)
     .addOption(httpTokenOption("what the gateway asks viewers for"))
     .addOption(httpTokenFileOption())
     .option("--open", "open the page in the browser")

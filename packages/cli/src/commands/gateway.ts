@@ -6,6 +6,7 @@ import {
   type HttpTokenFlags,
   httpTokenFileOption,
   httpTokenOption,
+  MAX_PORT,
   MODEL_FORMS,
   numberBetween,
   type Quantize,
@@ -50,14 +51,14 @@ export interface GatewayFlags extends DecodingFlags, HttpTokenFlags, LiveFlags {
 /** Parses `PORT` or `PORT=SESSIONS`. */
 function parseTextPort(text: string, before: readonly TextPortFlag[] = []): TextPortFlag[] {
   const [, port, sessions] = /^(\d{1,5})(?:=(.+))?$/.exec(text) ?? [];
-  if (port === undefined || Number(port) > 65_535)
+  if (port === undefined || Number(port) > MAX_PORT)
     throw new InvalidArgumentError(`Expected PORT or PORT=SESSIONS, got ${text}.`);
   return [...before, { port: Number(port), ...(sessions === undefined ? {} : { sessions }) }];
 }
 
 /** `nemo-stt gateway`. */
 export function registerGateway(program: Command, console: Console): void {
-  const port = wholeNumber(0);
+  const port = wholeNumber(0, MAX_PORT);
   const seconds = numberBetween(0, 86_400);
   const command = program
     .command("gateway")
@@ -83,7 +84,7 @@ export function registerGateway(program: Command, console: Console): void {
         .choices(["pcm16", "pcm8", "ulaw", "alaw"])
         .default("pcm16"),
     )
-    .option("--sample-rate <hz>", "of sessions that do not tell", wholeNumber(1000), 16_000)
+    .option("--sample-rate <hz>", "of sessions that do not tell", wholeNumber(8000, 48_000), 16_000)
     .option("--tls-cert <file>", "certificate, PEM: both TCP ports speak TLS")
     .option("--tls-key <file>", "its key, PEM")
     .option("--tls-client-ca <file>", "refuse clients without a certificate signed by this one, PEM")

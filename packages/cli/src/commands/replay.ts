@@ -1,6 +1,6 @@
 import type { Command } from "commander";
 import type { Console } from "../console.ts";
-import { wholeNumber } from "../options.ts";
+import { MAX_PORT, wholeNumber } from "../options.ts";
 
 /** The options of `nemo-stt replay`. */
 export interface ReplayFlags {
@@ -11,6 +11,8 @@ export interface ReplayFlags {
   readonly copies: number;
   readonly blockMs: number;
   readonly tlsCa?: string;
+  readonly tlsCert?: string;
+  readonly tlsKey?: string;
   readonly json?: boolean;
 }
 
@@ -21,12 +23,14 @@ export function registerReplay(program: Command, console: Console): void {
     .description("Play recorded calls to a gateway as an application would send them, and print what comes back.")
     .argument("<folder>", "calls that `gateway --record` kept, or recordings: each channel is a party")
     .option("--host <address>", "of the gateway", "127.0.0.1")
-    .option("--audio-port <port>", "of the gateway", wholeNumber(1), 5601)
-    .option("--text-port <port>", "of the gateway", wholeNumber(1), 5602)
+    .option("--audio-port <port>", "of the gateway", wholeNumber(1, MAX_PORT), 5601)
+    .option("--text-port <port>", "of the gateway", wholeNumber(1, MAX_PORT), 5602)
     .option("--full-speed", "as fast as the gateway takes them, and not as fast as they were spoken")
     .option("--copies <n>", "play each call so often, side by side", wholeNumber(1), 1)
     .option("--block-ms <ms>", "sound in one tuple", wholeNumber(1), 100)
-    .option("--tls-ca <file>", "the gateway speaks TLS with a certificate signed by this one, PEM")
+    .option("--tls-ca <file>", "the gateway speaks TLS with a certificate for its --host, signed by this one, PEM")
+    .option("--tls-cert <file>", "our own certificate, where the gateway asks for one, PEM")
+    .option("--tls-key <file>", "its key, PEM")
     .option("--json", "a JSON object a line and final")
     .addHelpText(
       "after",

@@ -5,7 +5,10 @@ import { connect as connectTls } from "node:tls";
 export interface Peer {
   readonly host?: string;
   readonly port: number;
-  /** Certificates as PEM: of those that sign the service's, and our own where it asks for one. */
+  /**
+   * Certificates as PEM: of those that sign the service's, and our own where it asks for one. The service's must be for `host`,
+   * or for `serverName` where that is given.
+   */
   readonly tls?: { readonly ca?: string; readonly cert?: string; readonly key?: string; readonly serverName?: string };
 }
 
@@ -13,7 +16,7 @@ export interface Peer {
 export interface Retry {
   /** Between two attempts; 1 s unless told. */
   readonly retryMs?: number;
-  /** Attempts in a row before it gives up; for ever unless told (`InfiniteRetry`). */
+  /** Attempts in a row that come to nothing before it gives up; for ever unless told (`InfiniteRetry`). */
   readonly maxAttempts?: number;
 }
 
@@ -21,13 +24,13 @@ export interface Retry {
 export function openSocket({ host = "127.0.0.1", port, tls }: Peer): Promise<Socket> {
   return new Promise((resolve, reject) => {
     const socket: Socket = tls
-      ? connectTls({ host, port, ...tls, servername: tls.serverName ?? "localhost" })
+      ? connectTls({ host, port, ...tls, ...(tls.serverName === undefined ? {} : { servername: tls.serverName }) })
       : connectTcp({ host, port, allowHalfOpen: true });
     socket.once("error", reject);
     socket.once(tls ? "secureConnect" : "connect", () => {
       socket.removeListener("error", reject);
-      // From here on failures show where the socket is written or read.
-      socket.on("error", () => {});
+      // From here on failures show where the socket is written or read. An alert of TLS alone would leave it as it is.
+      socket.on("error", () => socket.destroy());
       resolve(socket);
     });
   });
@@ -42,14 +45,20 @@ export async function openSocketAgain(peer: Peer, retry: Retry, signal: AbortSig
     } catch (error) {
       if (attempt >= (retry.maxAttempts ?? Number.POSITIVE_INFINITY)) throw error;
     }
-    await new Promise<void>((resolve) => {
-      const done = () => {
-        clearTimeout(timer);
-        signal.removeEventListener("abort", done);
-        resolve();
-      };
-      const timer = setTimeout(done, retry.retryMs ?? 1000);
-      signal.addEventListener("abort", done);
-    });
+    await pauseBetween(retry, signal);
   }
+}
+
+/** Waits as long as between two attempts, or until it is aborted. */
+export function pauseBetween({ retryMs = 1000 }: Retry, signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    const done = () => {
+      clearTimeout(timer);
+      signal.removeEventListener("abort", done);
+      resolve();
+    };
+    const timer = setTimeout(done, retryMs);
+    signal.addEventListener("abort", done);
+    if (signal.aborted) done();
+  });
 }

@@ -15,7 +15,7 @@ export interface SttSessionOptions {
   readonly audio: Peer;
   readonly text: Peer;
   readonly retry?: Retry;
-  /** How much sound is held for broken connections and restarts of the service; 8 MiB unless told. */
+  /** Up to so much the whole window is held for restarts of the service, beyond it what is not settled; 8 MiB unless told. */
   readonly replayBytes?: number;
   /** Called with what the output port carries, in order. */
   readonly onItem: (item: Item<CompositeText>) => void;
@@ -27,7 +27,8 @@ export interface SttSessionOptions {
 type Held = { readonly seq: bigint; readonly chunk?: SttUp };
 
 /**
- * The SPL composite `SttSession` as a program, state for state: a TCPSink for sound, a TCPSource for text, and between them
+ * The SPL composite `SttSession` as a program, state for state but for one: what is not settled is held however much it is,
+ * where the composite forgets the oldest beyond `replayBytes` and tells so. A TCPSink for sound, a TCPSource for text, and between them
  * the Custom that numbers, holds and sends again.
  */
 export class SttSession {

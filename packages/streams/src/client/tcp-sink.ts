@@ -2,7 +2,7 @@ import type { Socket } from "node:net";
 import type { Item } from "../items.ts";
 import { encodeItem } from "../spl/encode.ts";
 import type { SplTuple, SplValue } from "../spl/types.ts";
-import { openSocketAgain, type Peer, type Retry } from "./connect.ts";
+import { openSocketAgain, type Peer, pauseBetween, type Retry } from "./connect.ts";
 
 /**
  * `spl.adapter::TCPSink` as a client with `format: bin; writePunctuations: true; flush: 1u; retryFailedSends: true` and
@@ -16,6 +16,8 @@ export class TcpSink<T extends SplTuple> {
   readonly #abort = new AbortController();
   #socket: Socket | undefined;
   #numConnections = 0;
+  /** Connections in a row that took nothing. */
+  #numBroken = 0;
 
   constructor(type: T, peer: Peer, retry: Retry = {}) {
     this.#type = type;
@@ -31,7 +33,12 @@ export class TcpSink<T extends SplTuple> {
   /** Sends an item; resolves when the operating system has it. Calls must not overlap, as tuples come one by one. */
   async submit(item: Item<SplValue<T>>): Promise<void> {
     const bytes = encodeItem(this.#type, item);
-    while (!(await this.#write(bytes))) this.#socket = undefined;
+    while (!(await this.#write(bytes))) {
+      this.#socket = undefined;
+      // The first one may have been broken for long; a new one that breaks at once is not opened again at once.
+      if (++this.#numBroken > 1) await pauseBetween(this.#retry, this.#abort.signal);
+    }
+    this.#numBroken = 0;
     if (item.kind === "final") await this.close();
   }
 

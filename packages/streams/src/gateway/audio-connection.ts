@@ -28,7 +28,7 @@ export async function serveAudio(socket: Socket, id: number, host: AudioHost): P
     sessions: new Set(),
     refused: new Set(),
   };
-  const name = `audio connection ${id} of ${connection.remoteAddress}`;
+  const name = `audio connection ${id} of ${connection.remoteAddress || "a peer that is gone"}`;
   const reader = new AudioReader(connection, name, host);
   const decoder = createBinDecoder(STT_UP, { name });
   const timer = recordTimer(socket, name, host);
@@ -115,7 +115,8 @@ class AudioReader {
   async #mark(): Promise<void> {
     if (!this.#hasTuple) this.#last ??= this.#host.table.adopt(this.#connection);
     if (this.#last) await this.#last.mark();
-    else this.#stray();
+    // Behind a tuple it is of a session that was refused, which was told.
+    else if (!this.#hasTuple) this.#stray();
   }
 
   #stray(): void {

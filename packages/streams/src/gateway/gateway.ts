@@ -80,7 +80,8 @@ const POLL_MS = 50;
 
 /**
  * Starts the TCP service of the Streams toolkit.
- * @throws SpeechError `NETWORK_FAILED`, `WRITE_FAILED`
+ * @throws SpeechError `NETWORK_FAILED`, `WRITE_FAILED`, `FORMAT_INVALID` for certificates, `STATE_INVALID`, and the engine's for
+ * an attention context that it does not have
  */
 export async function startGateway(options: GatewayOptions): Promise<Gateway> {
   const gateway = new RunningGateway(options);
@@ -175,6 +176,7 @@ class RunningGateway implements Gateway {
       log.warn(reason);
     };
     const shared = { host, tls, maxConnections, handshakeMs, onRefused };
+    await this.#checkContext();
     await this.#recorder?.prepare();
     await this.#headers?.prepare();
     if (this.#options.stateFile) {
@@ -197,6 +199,14 @@ class RunningGateway implements Gateway {
     }
     this.#timer = setInterval(() => this.#sweep(), SWEEP_MS);
     this.#timer.unref();
+  }
+
+  /** A context that the model does not have would fail every session: it is met before anybody calls. */
+  async #checkContext(): Promise<void> {
+    const { attContext, engine } = this.#options;
+    if (!attContext) return;
+    const stream = await engine.open({ attContext }, () => {});
+    await stream.close();
   }
 
   get audioPort(): number {

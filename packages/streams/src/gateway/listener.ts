@@ -38,7 +38,7 @@ const KEEP_ALIVE_MS = 15_000;
 
 /**
  * Listens on a port.
- * @throws SpeechError `NETWORK_FAILED` where the port cannot be had
+ * @throws SpeechError `NETWORK_FAILED` where the port cannot be had, `FORMAT_INVALID` for certificates
  */
 export async function listen(options: ListenerOptions): Promise<Listener> {
   const sockets = new Set<Socket>();
@@ -53,8 +53,8 @@ export async function listen(options: ListenerOptions): Promise<Listener> {
     sockets.add(socket);
     socket.setNoDelay(true);
     socket.setKeepAlive(true, KEEP_ALIVE_MS);
-    // Failures show where the socket is read or written; without a listener they would end the process.
-    socket.on("error", () => {});
+    // Failures show where the socket is read or written. An alert of TLS alone would leave it as it is.
+    socket.on("error", () => socket.destroy());
     socket.once("close", () => sockets.delete(socket));
     void options.serve(socket);
   };
@@ -73,25 +73,24 @@ export async function listen(options: ListenerOptions): Promise<Listener> {
   };
 }
 
+/** @throws SpeechError `FORMAT_INVALID` for certificates and keys that are none, or do not belong together */
 function tlsServer(
   { handshakeMs, onRefused }: ListenerOptions,
   tls: TlsOptions,
   onSocket: (socket: Socket) => void,
 ): Server {
   const server = createTlsServer(
-    {
-      cert: tls.cert,
-      key: tls.key,
-      ca: tls.clientCa,
-      requestCert: tls.clientCa !== undefined,
-      rejectUnauthorized: true,
-      minVersion: "TLSv1.2",
-      handshakeTimeout: handshakeMs,
-    },
+    { requestCert: tls.clientCa !== undefined, rejectUnauthorized: true, handshakeTimeout: handshakeMs },
     onSocket,
   );
-  server.on("tlsClientError", (error: Error, socket: TLSSocket) => {
-    onRefused(`${socket.remoteAddress}: TLS failed: ${error.message}`);
+  try {
+    server.setSecureContext({ cert: tls.cert, key: tls.key, ca: tls.clientCa, minVersion: "TLSv1.2" });
+  } catch (cause) {
+    const text = `TLS: expected a certificate and its key as PEM, got ${(cause as Error).message}. Check the files.`;
+    throw new SpeechError("FORMAT_INVALID", text, { cause });
+  }
+  server.on("tlsClientError", (error: Error & { reason?: string }, socket: TLSSocket) => {
+    onRefused(`${socket.remoteAddress ?? "a client that is gone"}: TLS failed: ${error.reason ?? error.message}.`);
     socket.destroy();
   });
   return server;

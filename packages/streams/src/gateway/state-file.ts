@@ -43,15 +43,19 @@ export async function prepareState(path: string): Promise<void> {
 
 /**
  * Reads the state and takes the file away, so that it is gone on with once; undefined where there is none.
- * @throws SpeechError `STATE_INVALID` for a file that is none; it is left where it is
+ * @throws SpeechError `STATE_INVALID` for what is none or cannot be read; it is left where it is
  */
 export async function takeState(path: string): Promise<GatewayState | undefined> {
   let text: string;
   try {
     text = await readFile(path, "utf8");
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === "ENOENT") return undefined;
-    throw error;
+    const { code, message } = error as NodeJS.ErrnoException;
+    if (code === "ENOENT") return undefined;
+    const got = code === "EISDIR" ? "a folder" : message;
+    throw new SpeechError("STATE_INVALID", `${path}: expected a file for the state, got ${got}. Name another.`, {
+      cause: error,
+    });
   }
   const state = parseState(path, text);
   await rm(path);

@@ -1,8 +1,9 @@
 import { createResampler, createSampleDecoder, encodeSamples, type ResampleStream } from "@nemo-stt/core";
 import { type Item, tupleItem } from "../items.ts";
 import type { ChannelAudioStream, ChannelMetadata, ChannelRole } from "../spl/schemas.ts";
-import { ENCODINGS } from "../voice/encodings.ts";
-import { createPorts } from "./operator.ts";
+import { ENCODINGS, type EncodingName } from "../voice/encodings.ts";
+import { createSoundDecoder } from "../voice/sound-decoder.ts";
+import { checkAudio, createPorts } from "./operator.ts";
 import { AUDIO_CHANNEL_SPLITTER } from "./parameter-tables.ts";
 import { type Given, resolveParameters, type Warn } from "./parameters.ts";
 
@@ -26,33 +27,39 @@ export interface ChannelSplitter {
 /**
  * `AudioChannelSplitter`: two-channel sound in, 16-bit PCM of each channel out. Blocks may end inside a sample pair: the
  * rest is kept. A block's time is that of its first sample, counted from the last timestamp that was given; marks flush
- * the resampler and go to both ports.
- * @throws TypeError, RangeError for parameters
+ * the resampler and go to both ports. Interleaved sound that begins with the header of a WAV file is what the header says.
+ * @throws TypeError, RangeError for parameters; the streams fail with the SpeechError of a header
  */
 export function createAudioChannelSplitter(
   parameters: AudioChannelSplitterParameters = {},
   { warn = console.warn }: { readonly warn?: Warn } = {},
 ): ChannelSplitter {
   const values = resolveParameters(AUDIO_CHANNEL_SPLITTER, parameters, warn);
-  const encoding = ENCODINGS[values.encoding];
-  const decode = values.stereoFormat === "interleaved" ? interleaved(encoding) : sideBySide(encoding);
-  const { sampleRate, targetSampleRate } = values;
-  const outRate = targetSampleRate === 0 ? sampleRate : targetSampleRate;
-  const channels = [values.leftChannelRole, values.rightChannelRole].map(
-    (role, channelNumber) => new ChannelOutput(channelInfo(channelNumber, role), sampleRate, outRate),
-  );
+  const decoder = values.stereoFormat === "interleaved" ? interleaved(values) : sideBySide(values);
+  const roles = [values.leftChannelRole, values.rightChannelRole];
+  let channels: readonly ChannelOutput[] = [];
+  const outputs = (): readonly ChannelOutput[] => {
+    const rate = decoder.sampleRateHz();
+    const outRate = values.targetSampleRate === 0 ? rate : values.targetSampleRate;
+    return roles.map((role, channelNumber) => new ChannelOutput(channelInfo(channelNumber, role), rate, outRate));
+  };
   const { writable, readables } = createPorts<StereoTuple, ChannelAudioStream>(AUDIO_CHANNEL_SPLITTER.name, 2, {
     async take(item, emit) {
       if (item.kind === "tuple") {
-        const samples = decode(item.tuple.audioData);
+        const { audioData, audioTimestamp } = item.tuple;
+        checkAudio(AUDIO_CHANNEL_SPLITTER.name, "audioData", audioData, audioTimestamp);
+        const samples = await decoder.feed(audioData);
+        if (!samples) return;
+        if (channels.length === 0) channels = outputs();
         channels.forEach((channel, port) => {
-          for (const tuple of channel.feed(samples[port], Number(item.tuple.audioTimestamp)))
-            emit(tupleItem(tuple), port);
+          for (const tuple of channel.feed(samples[port], Number(audioTimestamp))) emit(tupleItem(tuple), port);
         });
         return;
       }
       channels.forEach((channel, port) => {
         for (const tuple of channel.flush()) emit(tupleItem(tuple), port);
+      });
+      roles.forEach((_, port) => {
         emit(item, port);
       });
     },
@@ -75,23 +82,47 @@ export const channelInfo = (channelNumber: number, channelRole: ChannelRole): Ch
   additionalMetadata: new Map(),
 });
 
-type Decode = (bytes: Uint8Array) => Float32Array[];
+interface Layout {
+  readonly encoding: EncodingName;
+  readonly sampleRate: number;
+}
 
-function interleaved(encoding: (typeof ENCODINGS)[keyof typeof ENCODINGS]): Decode {
-  const decoder = createSampleDecoder(encoding, 2);
-  return (bytes) => decoder.feed(bytes);
+/** Blocks to samples of both channels. */
+interface StereoDecoder {
+  /** Nothing while a header is under way. */
+  feed(bytes: Uint8Array): Promise<Float32Array[] | undefined>;
+  /** Known from the first samples on. */
+  sampleRateHz(): number;
+}
+
+function interleaved({ encoding, sampleRate }: Layout): StereoDecoder {
+  const { name } = AUDIO_CHANNEL_SPLITTER;
+  const format = { encoding: ENCODINGS[encoding], sampleRateHz: sampleRate, numChannels: 2 };
+  const decoder = createSoundDecoder(format, name);
+  return {
+    async feed(bytes) {
+      const channels = await decoder.feedChannels(bytes);
+      if (channels && channels.length !== 2)
+        throw new RangeError(`${name}: expected sound of 2 channels, got a header of ${channels.length}. Use NeMoSTT.`);
+      return channels;
+    },
+    sampleRateHz: () => decoder.format.sampleRateHz,
+  };
 }
 
 /** Each block holds its left half, then its right half; samples that a block's half cuts are completed by the next block's. */
-function sideBySide(encoding: (typeof ENCODINGS)[keyof typeof ENCODINGS]): Decode {
-  const decoders = [createSampleDecoder(encoding), createSampleDecoder(encoding)];
-  return (bytes) => {
-    if (bytes.length % 2 === 1)
-      throw new RangeError(
-        `AudioChannelSplitter: expected blocks of an even number of bytes, half of them left, got ${bytes.length}.`,
-      );
-    const half = bytes.length / 2;
-    return decoders.map((decoder, i) => decoder.feed(bytes.subarray(i * half, (i + 1) * half))[0]);
+function sideBySide({ encoding, sampleRate }: Layout): StereoDecoder {
+  const decoders = [createSampleDecoder(ENCODINGS[encoding]), createSampleDecoder(ENCODINGS[encoding])];
+  return {
+    async feed(bytes) {
+      if (bytes.length % 2 === 1)
+        throw new RangeError(
+          `AudioChannelSplitter: expected blocks of an even number of bytes, half of them left, got ${bytes.length}. Cut them so.`,
+        );
+      const half = bytes.length / 2;
+      return decoders.map((decoder, i) => decoder.feed(bytes.subarray(i * half, (i + 1) * half))[0]);
+    },
+    sampleRateHz: () => sampleRate,
   };
 }
 

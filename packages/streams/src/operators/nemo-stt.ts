@@ -68,12 +68,12 @@ function contextOf(
 ): readonly number[] | undefined {
   if (left === undefined && right === undefined) return undefined;
   const modes = engine.modes.map(({ attContext }) => attContext);
-  const isWanted = ([ofMode, ahead]: readonly number[]) =>
-    (right === undefined || ahead === right) && (left === undefined || ofMode === left);
-  const found = modes.find(isWanted);
-  if (found) return found;
+  const found = modes.find(
+    ([most, ahead]) => (right === undefined || ahead === right) && (left === undefined || (left >= 0 && left <= most)),
+  );
+  if (found) return left === undefined ? found : [left, ...found.slice(1)];
   const known = modes.map((mode) => mode.join(",")).join(" ");
   throw new RangeError(
-    `NeMoSTT.attContextRight: expected one of the model's contexts (${known}), got ${left ?? "any"},${right ?? "any"}.`,
+    `NeMoSTT.attContextRight: expected one of the model's contexts (${known}), or one with less to the left, got ${left ?? "any"},${right ?? "any"}.`,
   );
 }

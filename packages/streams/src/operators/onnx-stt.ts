@@ -38,8 +38,8 @@ export function createOnnxSTT(
     {
       name: ONNX_STT.name,
       sampleRateHz: values.sampleRate,
-      async open() {
-        const opened = await open();
+      async open(statistics) {
+        const opened = await open(statistics);
         const { blankId } = parameters;
         if (blankId !== undefined && opened.blankId !== undefined && blankId !== opened.blankId)
           warn(

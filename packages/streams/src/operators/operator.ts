@@ -19,6 +19,23 @@ export interface OperatorLogic<I, O> {
 /** Items that wait at an output port; beyond it the input is not read. */
 const QUEUED_ITEMS = 16;
 
+const KINDS: ReadonlySet<unknown> = new Set(["tuple", "window", "final"]);
+
+const describe = (value: unknown): string =>
+  typeof value === "object" && value !== null && "kind" in value ? `the kind ${String(value.kind)}` : typeof value;
+
+/**
+ * The bytes and the time of an audio tuple.
+ * @throws TypeError where the attributes are not of their types: what is no sound must not be taken for silence
+ */
+export function checkAudio(operator: string, attribute: string, bytes: unknown, timestamp: unknown): void {
+  const where = `${operator}: the attribute`;
+  if (!(bytes instanceof Uint8Array))
+    throw new TypeError(`${where} ${attribute} must be a Uint8Array (blob), got ${typeof bytes}.`);
+  if (typeof timestamp !== "bigint" || timestamp < 0n)
+    throw new TypeError(`${where} audioTimestamp must be a bigint of 0 or more (uint64), got ${String(timestamp)}.`);
+}
+
 /** An operator of one output port. */
 export function createOperator<I, O>(name: string, logic: OperatorLogic<I, O>): Operator<I, O> {
   const { writable, readables } = createPorts(name, 1, logic);
@@ -88,6 +105,13 @@ export function createPorts<I, O>(
     },
     write: async (item) => {
       if (isEnded) throw failure ?? new TypeError(`${name}: expected nothing behind the final mark, got ${item.kind}.`);
+      if (!KINDS.has(item?.kind)) {
+        const wrong = new TypeError(
+          `${name}: expected a tuple, a window or the final mark, got ${describe(item)}. Use tupleItem.`,
+        );
+        await cancel(wrong);
+        throw wrong;
+      }
       await guarded(async () => {
         await logic.take(item, emit);
         if (item.kind === "final") await finish();

@@ -5,7 +5,8 @@ const RATE = { type: "int32", min: 8000, max: 48_000 } as const;
 const TARGET_RATE = {
   type: "int32",
   default: 0,
-  min: 0,
+  off: 0,
+  min: 8000,
   max: 48_000,
   effect: "used",
   text: "Rate of the output, in Hz; 0 leaves it as it is.",
@@ -44,7 +45,7 @@ export const NEMO_STT = {
       type: "rstring",
       isRequired: true,
       effect: "used",
-      text: "Tokens of an .onnx file without a folder of its own; a .nemo file has its own, and this is told to be ignored.",
+      text: "Ignored, and told so: a model has its tokens in its .nemo file, or beside its .onnx file.",
     },
     modelType: {
       type: "rstring",
@@ -130,7 +131,7 @@ export const ONNX_STT = {
       type: "rstring",
       isRequired: true,
       effect: "used",
-      text: "Its tokens; ignored, and told so, where the model has its own beside it.",
+      text: "Ignored, and told so: a model has its tokens beside its .onnx file, or in its .nemo file.",
     },
     cmvnFile: {
       type: "rstring",
@@ -326,7 +327,7 @@ export const VAD = {
       min: 0,
       max: 1,
       effect: "used",
-      text: "Probability from which it is speech.",
+      text: "Probability from which it is speech; with energy, 0.5 is the original's gate, and more needs more above it.",
     },
   },
 } as const satisfies OperatorSpec;

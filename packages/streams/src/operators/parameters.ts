@@ -6,6 +6,8 @@ export interface ParameterSpec {
   readonly choices?: readonly string[];
   readonly min?: number;
   readonly max?: number;
+  /** A value outside of the range that turns it off. */
+  readonly off?: number;
   /** `used`: it does what it says. `checked`: a value that contradicts the model is told. `ignored`: told once, by name. */
   readonly effect: "used" | "checked" | "ignored";
   /** What it does, or why it does nothing. */
@@ -55,9 +57,13 @@ export function resolveParameters<T extends Readonly<Record<string, ParameterSpe
   warn: Warn,
 ): Values<T> {
   const { name, parameters } = operator;
+  if (typeof given !== "object" || given === null)
+    throw new TypeError(
+      `${name}: expected its parameters as an object, got ${given === null ? "null" : typeof given}.`,
+    );
   const values: Record<string, unknown> = {};
   for (const key of Object.keys(given)) {
-    if (key in parameters) continue;
+    if (Object.hasOwn(parameters, key)) continue;
     const known = Object.keys(parameters).join(", ");
     throw new TypeError(`${name}.${key}: expected one of its parameters (${known}), got a name that is none of them.`);
   }
@@ -84,18 +90,9 @@ function checkValue(where: string, spec: ParameterSpec, value: unknown): void {
   if (spec.choices && !spec.choices.includes(value as string)) {
     throw new RangeError(`${where}: expected one of ${spec.choices.join(", ")}, got ${value}.`);
   }
-  const { min = Number.NEGATIVE_INFINITY, max = Number.POSITIVE_INFINITY } = spec;
-  if (wanted === "number" && !((value as number) >= min && (value as number) <= max)) {
-    throw new RangeError(`${where}: expected a value in [${spec.min}, ${spec.max}], got ${value}.`);
+  const { min = Number.NEGATIVE_INFINITY, max = Number.POSITIVE_INFINITY, off } = spec;
+  if (wanted === "number" && value !== off && !((value as number) >= min && (value as number) <= max)) {
+    const range = `${off === undefined ? "" : `${off}, or `}a value in [${spec.min}, ${spec.max}]`;
+    throw new RangeError(`${where}: expected ${range}, got ${value}.`);
   }
-}
-
-/** An operator's parameters as a Markdown table, for documents. */
-export function parameterTable({ parameters }: OperatorSpec): string {
-  const rows = Object.entries(parameters).map(([name, spec]) => {
-    const choices = spec.choices ? ` (${spec.choices.join(", ")})` : "";
-    const usual = spec.isRequired ? "required" : spec.default === undefined ? "" : `\`${spec.default}\``;
-    return `| \`${name}\` | ${spec.type}${choices} | ${usual} | ${spec.effect} | ${spec.text} |`;
-  });
-  return ["| parameter | type | default | effect | what |", "|---|---|---|---|---|", ...rows].join("\n");
 }

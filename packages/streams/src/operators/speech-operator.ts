@@ -3,7 +3,7 @@ import { openEngine } from "@nemo-stt/node";
 import { type Clock, SYSTEM_CLOCK } from "../clock.ts";
 import { FINAL_MARK, type Item, tupleItem, WINDOW_MARK } from "../items.ts";
 import { Voice, type VoiceText } from "../voice/voice.ts";
-import { createOperator, type Operator } from "./operator.ts";
+import { checkAudio, createOperator, type Operator } from "./operator.ts";
 import type { Warn } from "./parameters.ts";
 import { StatisticsMeter } from "./statistics.ts";
 
@@ -26,7 +26,7 @@ export interface OpenedEngine {
 /** What the recognising operators share besides their parameters. */
 export interface SpeechOperatorContext {
   /** An engine that is there already: parameters that name a model are told to have no effect. It stays open. */
-  readonly engine?: SpeechEngine;
+  readonly engine?: SpeechEngine & { readonly model?: { readonly blankId: number } };
   /** Opens the model that parameters name, where there is no engine; an engine on all cores unless told. */
   readonly openEngine?: (modelPath: string, tokensPath: string) => Promise<OpenedEngine>;
   readonly clock?: Clock;
@@ -45,7 +45,7 @@ export interface SpeechOperator<O> extends Operator<AudioTuple, O> {
 export interface SpeechOperatorPlan<O> {
   readonly name: string;
   readonly sampleRateHz: number;
-  readonly open: () => Promise<OpenedEngine>;
+  readonly open: (statistics: StatisticsMeter) => Promise<OpenedEngine>;
   readonly attContext: (engine: SpeechEngine) => readonly number[] | undefined;
   /** The output tuple of a text; nothing where the operator does not tell it. */
   readonly tupleOf: (text: VoiceText) => O | undefined;
@@ -68,7 +68,7 @@ export function createSpeechOperator<O>(
     if (tuple !== undefined) emitNow(tupleItem(tuple));
   };
   const openVoice = async (): Promise<Voice> => {
-    opened ??= plan.open();
+    opened ??= plan.open(statistics);
     const { engine } = await opened;
     const attContext = plan.attContext(engine);
     const stream: StreamOptions = attContext ? { attContext } : {};
@@ -87,8 +87,9 @@ export function createSpeechOperator<O>(
         emit(item.kind === "window" ? WINDOW_MARK : FINAL_MARK);
         return;
       }
-      voice ??= await openVoice();
       const { audioChunk, audioTimestamp } = item.tuple;
+      checkAudio(plan.name, "audioChunk", audioChunk, audioTimestamp);
+      voice ??= await openVoice();
       const current = voice;
       const before = current.heardSec;
       await statistics.time("recognition", () => current.feed(audioChunk, Number(audioTimestamp)));
@@ -114,14 +115,14 @@ export function engineSource(
     readonly tokens: readonly [name: string, value: string];
   },
   { engine, openEngine: openGiven, warn = console.warn }: SpeechOperatorContext,
-): () => Promise<OpenedEngine> {
+): (statistics: StatisticsMeter) => Promise<OpenedEngine> {
   if (engine) {
     warn(
       `${operator}: the parameters ${files.model[0]} and ${files.tokens[0]} have no effect: the engine that was given holds the model.`,
     );
-    return async () => ({ engine });
+    return async () => ({ engine, ...(engine.model && { blankId: engine.model.blankId }) });
   }
-  if (!openGiven) return () => openOwn(operator, files, warn);
+  if (!openGiven) return (statistics) => openOwn(operator, files, warn, statistics);
   return () => openGiven(files.model[1], files.tokens[1]);
 }
 
@@ -130,8 +131,11 @@ async function openOwn(
   operator: string,
   { model, tokens }: Parameters<typeof engineSource>[1],
   warn: Warn,
+  statistics: StatisticsMeter,
 ): Promise<OpenedEngine> {
-  const engine = await openEngine(model[1]);
+  if (model[1] === "")
+    throw new RangeError(`${operator}.${model[0]}: expected a model, got an empty text. Name a file.`);
+  const engine = await openEngine(model[1], { onBatch: (batch) => statistics.addBatch(batch) });
   warn(`${operator}: the parameter ${tokens[0]} has no effect: ${model[1]} has its own tokens.`);
-  return { engine, close: () => engine.close() };
+  return { engine, blankId: engine.model.blankId, close: () => engine.close() };
 }

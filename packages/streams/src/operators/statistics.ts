@@ -1,7 +1,10 @@
 import type { Clock } from "../clock.ts";
 
-/** Where time goes. `sound`: bytes to samples; the others are the stages of recognition. */
-export type Stage = "sound" | "vad" | "features" | "model" | "decoding" | "recognition";
+/**
+ * Where time goes. `recognition` is what an operator waited for; of it `model` (features and encoder) and `decoding` are the
+ * engine's own, for all its streams together. `vad` is the detector's.
+ */
+export type Stage = "vad" | "model" | "decoding" | "recognition";
 
 /** Durations of one kind, in milliseconds. */
 export interface Durations {
@@ -106,10 +109,7 @@ export class StatisticsMeter {
   read(): Statistics {
     const stages = Object.fromEntries([...this.#stages].map(([stage, meter]) => [stage, meter.read()]));
     // `recognition` is what the operator waited for; the engine's own stages are parts of it.
-    const outer = (["sound", "vad", "recognition"] as const).reduce(
-      (sum, stage) => sum + (stages[stage]?.totalMs ?? 0),
-      0,
-    );
+    const outer = (["vad", "recognition"] as const).reduce((sum, stage) => sum + (stages[stage]?.totalMs ?? 0), 0);
     return {
       chunks: { total: this.#chunks, speech: this.#speech, silence: this.#silence },
       audioMs: this.#audioMs,

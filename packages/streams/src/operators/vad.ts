@@ -2,7 +2,7 @@ import { createResampler, type ResampleStream } from "@nemo-stt/core";
 import { type Clock, SYSTEM_CLOCK } from "../clock.ts";
 import { tupleItem } from "../items.ts";
 import { createSoundDecoder, type SoundDecoder } from "../voice/sound-decoder.ts";
-import { createOperator, type Operator } from "./operator.ts";
+import { checkAudio, createOperator, type Operator } from "./operator.ts";
 import { VAD } from "./parameter-tables.ts";
 import { type Given, resolveParameters, type Warn } from "./parameters.ts";
 import type { AudioTuple } from "./speech-operator.ts";
@@ -55,8 +55,8 @@ export function createVad(
     return new Windows(sampleRate, rate, { windowMs, shiftMs }, model ? modelJudge(model) : energyJudge());
   };
   const emitResults = (results: readonly Judged[], emit: (item: ReturnType<typeof tupleItem<VadResult>>) => void) => {
-    for (const { confidence, threshold: own, startMs } of results) {
-      const isSpeech = confidence >= (own ?? threshold);
+    for (const { confidence, startMs } of results) {
+      const isSpeech = confidence >= threshold;
       statistics.decision(isSpeech);
       emit(tupleItem({ isSpeech, confidence, timestamp: BigInt(Math.round(startMs)) }));
     }
@@ -73,9 +73,10 @@ export function createVad(
         emit(item);
         return;
       }
+      const { audioChunk, audioTimestamp } = item.tuple;
+      checkAudio(VAD.name, "audioChunk", audioChunk, audioTimestamp);
       windows ??= await begin();
       const current = windows;
-      const { audioChunk, audioTimestamp } = item.tuple;
       statistics.chunk((audioChunk.length / 2 / sampleRate) * 1000);
       emitResults(await statistics.time("vad", () => current.feed(audioChunk, Number(audioTimestamp))), emit);
     },
@@ -87,24 +88,23 @@ export function createVad(
   return { ...operator, statistics };
 }
 
-/** A window with its probability; `threshold` where the judge has its own. */
+/** A window with its probability. */
 interface Judged {
   readonly startMs: number;
   readonly confidence: number;
-  readonly threshold?: number;
 }
 
 /** Judges windows of a signal that grows at its end. */
 interface Judge {
   /** Seconds before and behind a window that matter. */
   readonly contextSec: number;
-  /** The judgements of windows `[start, start + windowSamples)` within samples that begin at `firstSample`. */
+  /** The probabilities of windows `[start, start + windowSamples)` within samples that begin at `firstSample`. */
   judge(
     samples: Float32Array,
     firstSample: number,
     starts: readonly number[],
     windowSamples: number,
-  ): Promise<{ confidence: number; threshold?: number }[]>;
+  ): Promise<number[]>;
   /** Where the samples that are kept may begin. */
   readonly gridSamples: number;
 }
@@ -176,7 +176,10 @@ class Windows {
       this.#samples = this.#samples.slice(keepFrom - this.#first);
       this.#first = keepFrom;
     }
-    return judged.map((value, i) => ({ ...value, startMs: (this.#startMs ?? 0) + (starts[i] * 1000) / this.#rate }));
+    return judged.map((confidence, i) => ({
+      confidence,
+      startMs: (this.#startMs ?? 0) + (starts[i] * 1000) / this.#rate,
+    }));
   }
 }
 
@@ -192,15 +195,15 @@ function modelJudge(model: SpeechProbability): Judge {
         const low = Math.max(0, Math.ceil(from));
         const high = Math.min(probability.length, Math.ceil(from + windowSamples / model.hopSamples));
         const within = probability.subarray(low, high);
-        if (within.length > 0) return { confidence: within.reduce((sum, p) => sum + p, 0) / within.length };
+        if (within.length > 0) return within.reduce((sum, p) => sum + p, 0) / within.length;
         const nearest = Math.min(probability.length - 1, Math.max(0, Math.round(from)));
-        return { confidence: probability[nearest] ?? 0 };
+        return probability[nearest] ?? 0;
       });
     },
   };
 }
 
-/** The original's gate: speech above half the mean energy of the last ten windows, and above a floor. */
+/** The original's gate: above half the mean energy of the last ten windows, and above a floor, it is 0.5 and more. */
 function energyJudge(): Judge {
   const last: number[] = [];
   return {
@@ -214,7 +217,7 @@ function energyJudge(): Judge {
         const gate = Math.max(ENERGY_FLOOR, 0.5 * mean);
         last.push(energy);
         if (last.length > ENERGY_HISTORY) last.shift();
-        return { confidence: Math.min(1, (0.5 * energy) / gate), threshold: 0.5 };
+        return Math.min(1, (0.5 * energy) / gate);
       });
     },
   };

@@ -45,14 +45,14 @@ export async function listCalls(path: string): Promise<PlayableCall[]> {
   }
   for (const name of names)
     if (AUDIO.has(extname(name).toLowerCase()) && !described.has(name)) calls.push(await bareCall(folder, name));
-  if (calls.length === 0) throw notFound(path, "a folder without any");
+  if (calls.length === 0) throw notFound(path, info.isDirectory() ? "a folder without any" : "another file");
   return calls;
 }
 
 const notFound = (path: string, got: string) =>
   new SpeechError(
     "NOT_FOUND",
-    `${path}: expected recorded calls (JSON and WAV) or recordings, got ${got}. Name another folder.`,
+    `${path}: expected recorded calls (JSON and WAV) or recordings, got ${got}. Name a folder of them, or one of them.`,
   );
 
 async function describedCall(folder: string, name: string): Promise<PlayableCall | undefined> {

@@ -6,6 +6,8 @@ import { readWavStart, type WavHeader } from "./wav-header.ts";
 export interface SoundDecoder {
   /** Mono samples of what came; none while a header is under way. @throws SpeechError `AUDIO_INVALID`, `AUDIO_UNSUPPORTED` */
   feed(bytes: Uint8Array): Promise<Float32Array>;
+  /** The same with its channels apart; nothing while a header is under way. */
+  feedChannels(bytes: Uint8Array): Promise<Float32Array[] | undefined>;
   /** What the header said, or what was given; given formats hold until a header is complete. */
   readonly format: SoundFormat;
   /** A WAV header was found and taken away. */
@@ -108,11 +110,17 @@ class Decoder implements SoundDecoder {
   }
 
   async feed(bytes: Uint8Array): Promise<Float32Array> {
+    const channels = await this.feedChannels(bytes);
+    if (channels === undefined) return new Float32Array(0);
+    return channels.length === 1 ? channels[0] : mixChannels(channels);
+  }
+
+  async feedChannels(bytes: Uint8Array): Promise<Float32Array[] | undefined> {
     if (this.#head === undefined) return this.#decode(bytes);
     const head = joined(this.#head, bytes);
     this.#head = head;
     const state = await readWavStart(head, this.#name);
-    if (state.kind === "more") return new Float32Array(0);
+    if (state.kind === "more") return undefined;
     this.#head = undefined;
     if (state.kind === "raw") return this.#decode(head);
     this.hasHeader = true;
@@ -124,12 +132,11 @@ class Decoder implements SoundDecoder {
   }
 
   /** @param numCounted bytes that were counted before */
-  #decode(bytes: Uint8Array, numCounted = 0): Float32Array {
+  #decode(bytes: Uint8Array, numCounted = 0): Float32Array[] {
     this.#samples ??= createSampleDecoder(this.format.encoding, this.format.numChannels);
     const sound = bytes.subarray(0, this.#remaining + numCounted);
     this.#last = joined(this.#last.subarray(-MAX_FRAME_BYTES), sound).slice(-MAX_FRAME_BYTES);
     this.#remaining -= sound.length - numCounted;
-    const channels = this.#samples.feed(sound);
-    return channels.length === 1 ? channels[0] : mixChannels(channels);
+    return this.#samples.feed(sound);
   }
 }

@@ -184,9 +184,11 @@ describe("several sessions", () => {
     const sink = new TcpSink(STT_UP, started.audio);
     const sound = noise(0.3);
     await sink.submit(chunks("bad?sampleRate=7", sound)[0]);
+    await sink.submit(WINDOW_MARK);
     for (const item of chunks("good", sound)) await sink.submit(item);
     await sink.submit(FINAL_MARK);
     await Promise.all([good.composite.done, bad.composite.done]);
+    expect(started.log.join()).not.toMatch(/mark came before any tuple/);
     expect([good.shape(), bad.shape()]).toEqual([await wholeShape(sound), "$"]);
     expect(started.log.join()).toMatch(/session bad\?sampleRate=7: expected sampleRate in \[8000, 48000\], got 7/);
   });
@@ -276,8 +278,7 @@ describe("peers that misbehave", () => {
   it("survives connections of nonsense while a session goes on exactly", async () => {
     const started = await start({ limits: { reconnectMs: 300 } });
     const one = app(started, "c1");
-    const sound = noise(3, 6);
-    const items = chunks("c1", sound);
+    const sound = noise(1, 6);
     const valid = encodeItem(
       STT_UP,
       tupleItem({ sessionId: "x", seq: 0n, audioTimestamp: 0n, audioChunk: new Uint8Array(99) }),
@@ -299,14 +300,24 @@ describe("peers that misbehave", () => {
     const attack = (async () => {
       for (let n = 0; n < numHostile; n += 20) await Promise.all(Array.from({ length: 20 }, (_, i) => hostile(n + i)));
     })();
-    for (const item of items) {
-      await one.composite.sink.submit(item);
-      await pause(5);
+    let isOver = false;
+    void attack.then(() => {
+      isOver = true;
+    });
+    // It speaks as long as the attack lasts, window after window.
+    let numWindows = 0;
+    for (; !isOver; numWindows++) {
+      for (const { bytes, timestampMs } of blocks(sound, 3200, 16_000, numWindows * 1000)) {
+        await one.composite.submit(bytes, timestampMs);
+        await pause(5);
+      }
+      await one.composite.submitMark();
     }
     await attack;
     await one.composite.submitFinal();
     await one.composite.done;
-    expect(one.shape()).toBe(await wholeShape(sound));
+    const window = [...(await hashFinals(sound, 16_000)), "#"];
+    expect(one.shape()).toBe([...Array.from({ length: numWindows }, () => window).flat(), "$"].join(" | "));
     // What happened to be a session waited for its peer, and left nothing behind.
     await until(() => started.gateway.table.sessions.size === 0 && started.engine.numStreams === 0, 10_000);
     expect(started.gateway.table.calls.size).toBe(0);

@@ -2,11 +2,23 @@ import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { connect } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { fileURLToPath } from "node:url";
 import { memorySource, openWav } from "@nemo-stt/core";
 import { generate } from "selfsigned";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { openSocket } from "../../src/client/connect.ts";
-import { FINAL_MARK, type Peer, type RecordedCall, STT_UP, serveHttp, TcpSink } from "../../src/index.ts";
+import {
+  FINAL_MARK,
+  listCalls,
+  type Peer,
+  type RecordedCall,
+  replayCalls,
+  STT_DOWN,
+  STT_UP,
+  serveHttp,
+  TcpSink,
+  TcpSource,
+} from "../../src/index.ts";
 import { app, chunks, noise, type Started, start, until, wholeShape } from "./harness.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "nemo-stt-gateway-"));
@@ -41,9 +53,39 @@ describe("TLS", () => {
   });
 
   const peers = (started: Started, own?: Pem) => {
-    const tls = { ca: ca.cert, ...own };
+    const tls = { ca: ca.cert, serverName: "localhost", ...own };
     return { audio: { ...started.audio, tls }, text: { ...started.text, tls } };
   };
+
+  it("is not asked again and again by a client that it turns away", async () => {
+    const started = await start({ tls: { ...server, clientCa: ca.cert } });
+    const { text } = peers(started);
+    const source = new TcpSource(STT_DOWN, text, () => {}, { retryMs: 20, maxAttempts: 4 });
+    await expect(source.done).rejects.toMatchObject({
+      code: "NETWORK_FAILED",
+      message: expect.stringMatching(/expected something to read from a connection, got \S.* Check the port/),
+    });
+    expect(source.numConnections).toBe(4);
+    const calls = await listCalls(
+      fileURLToPath(new URL("../../../../examples/audio/call-ulaw-8k.wav", import.meta.url)),
+    );
+    const retry = { retryMs: 20, maxAttempts: 4 };
+    await expect(replayCalls(calls, { ...peers(started), retry, isRealTime: false })).rejects.toMatchObject({
+      code: "NETWORK_FAILED",
+    });
+    expect(started.log.join("\n")).toMatch(/TLS failed: peer did not return a certificate\./);
+  });
+
+  it("is refused by clients that asked for another host", async () => {
+    const started = await start({ tls: server });
+    const tls = { ca: ca.cert };
+    // The certificate is for localhost.
+    await expect(openSocket({ ...started.audio, host: "127.0.0.1", tls })).rejects.toMatchObject({
+      code: "ERR_TLS_CERT_ALTNAME_INVALID",
+    });
+    const named = await openSocket({ ...started.audio, host: "localhost", tls });
+    named.destroy();
+  });
 
   it("carries sessions, and asks for clients' certificates where told", async () => {
     for (const clientCa of [undefined, ca.cert]) {

@@ -37,6 +37,8 @@ describe("sessions over the gateway", () => {
       await one.composite.done;
     }
     expect(heard).toEqual([
+      // At the start, to see whether the model has it.
+      { attContext: [70, 1] },
       { sampleRateHz: 16_000, endpoint, attContext: [70, 1] },
       { sampleRateHz: 16_000, endpoint, attContext: [70, 13] },
     ]);

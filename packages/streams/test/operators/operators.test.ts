@@ -3,6 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { createResampler, decodeSamples, encodeSamples, encodeWav } from "@nemo-stt/core";
+import { BUNDLED_MODELS } from "@nemo-stt/node";
 import fc from "fast-check";
 import { afterAll, describe, expect, it } from "vitest";
 import {
@@ -15,11 +16,9 @@ import {
   createOnnxSTT,
   createStereoFileAudioSource,
   createVad,
-  FILE_AUDIO_SOURCE,
   FINAL_MARK,
   type Item,
   OPERATORS,
-  parameterTable,
   StatisticsMeter,
   tupleItem,
   WINDOW_MARK,
@@ -151,7 +150,7 @@ describe("NeMoSTT and OnnxSTT", () => {
     const wrong = createNeMoSTT({ ...models, attContextRight: 5 }, context);
     await expect(
       collect(streamOf(audioItems("audioChunk", pcm(noise(0.2)), 3200, 32)).pipeThrough(wrong)),
-    ).rejects.toThrow(/expected one of the model's contexts \(70,0\), got any,5/);
+    ).rejects.toThrow(/expected one of the model's contexts \(70,0\), or one with less to the left, got any,5/);
   });
 
   it("open the model that is named, warn of another blank, and close what they opened", async () => {
@@ -169,6 +168,77 @@ describe("NeMoSTT and OnnxSTT", () => {
     await collect(streamOf(audioItems("audioChunk", pcm(noise(0.2)), 3200, 32)).pipeThrough(operator));
     expect(told).toEqual(["e.onnx v.txt", expect.stringMatching(/blankId is 0, but the model's blank is 1024/)]);
     expect(isClosed).toBe(true);
+  });
+
+  it("take less to the left than a context has, as the engine does", async () => {
+    const context = { engine: hashEngine(), ...silent };
+    const items = audioItems("audioChunk", pcm(noise(0.2)), 3200, 32);
+    const run = (left: number) =>
+      collect(streamOf(items).pipeThrough(createNeMoSTT({ ...models, attContextLeft: left }, context)));
+    expect(tuples(await run(35))).toHaveLength(1);
+    await expect(run(71)).rejects.toThrow(/\(70,0\), or one with less to the left, got 71,any/);
+    await expect(run(-1)).rejects.toThrow(/got -1,any/);
+  });
+
+  it("open the bundled model themselves: its blank is compared, its stages are measured", async () => {
+    const told: string[] = [];
+    const parameters = {
+      encoderModel: BUNDLED_MODELS.speech,
+      vocabFile: "v.txt",
+      cmvnFile: "none",
+      blankId: 5,
+    } as const;
+    const operator = createOnnxSTT(parameters, { warn: (sentence) => void told.push(sentence) });
+    const filename = example("garden-slt.wav");
+    await collect(createFileAudioSource({ filename }, silent).pipeThrough(operator));
+    expect(told.join("\n")).toMatch(/blankId is 5, but the model's blank is \d+; the model's is used/);
+    const { stages } = operator.statistics.read();
+    for (const stage of ["recognition", "model", "decoding"] as const)
+      expect(stages[stage]?.totalMs, stage).toBeGreaterThan(0);
+    const nothing = createNeMoSTT({ modelPath: "", tokensPath: "" }, silent);
+    await expect(collect(createFileAudioSource({ filename }, silent).pipeThrough(nothing))).rejects.toThrow(
+      "NeMoSTT.modelPath: expected a model, got an empty text. Name a file.",
+    );
+  });
+
+  it("compare the blank with that of an engine that was given", async () => {
+    const told: string[] = [];
+    const engine = Object.assign(hashEngine(), { model: { blankId: 7 } });
+    const parameters = { encoderModel: "m", vocabFile: "t", cmvnFile: "none", blankId: 0 } as const;
+    const operator = createOnnxSTT(parameters, { engine, warn: (sentence) => void told.push(sentence) });
+    await collect(streamOf(audioItems("audioChunk", pcm(noise(0.2)), 3200, 32)).pipeThrough(operator));
+    expect(told.join("\n")).toMatch(/blankId is 0, but the model's blank is 7/);
+  });
+
+  it("refuse what is no item, no sound and no time, by name", async () => {
+    const write = async (item: unknown, operator = createNeMoSTT(models, { engine: hashEngine(), ...silent })) => {
+      const read = collect(operator.readable);
+      read.catch(() => {});
+      await operator.writable.getWriter().write(item as never);
+      return read;
+    };
+    const tuple = { audioChunk: pcm(noise(0.1)), audioTimestamp: 0n };
+    await expect(write({ kind: "foo" })).rejects.toThrow(
+      "NeMoSTT: expected a tuple, a window or the final mark, got the kind foo. Use tupleItem.",
+    );
+    await expect(write(tuple)).rejects.toThrow(/got object\. Use tupleItem/);
+    await expect(write(tupleItem({ ...tuple, audioChunk: "abc" }))).rejects.toThrow(
+      "NeMoSTT: the attribute audioChunk must be a Uint8Array (blob), got string.",
+    );
+    for (const audioTimestamp of [undefined, 5, -1n])
+      await expect(write(tupleItem({ ...tuple, audioTimestamp }), createVad({}, silent) as never)).rejects.toThrow(
+        `VAD: the attribute audioTimestamp must be a bigint of 0 or more (uint64), got ${audioTimestamp}.`,
+      );
+    const splitter = createAudioChannelSplitter({}, silent);
+    for (const side of [splitter.left, splitter.right]) collect(side).catch(() => {});
+    await expect(splitter.writable.getWriter().write(tupleItem(tuple) as never)).rejects.toThrow(
+      "AudioChannelSplitter: the attribute audioData must be a Uint8Array (blob), got undefined.",
+    );
+    expect(() => createNeMoSTT(null as never)).toThrow("NeMoSTT: expected its parameters as an object, got null.");
+    expect(() => createNeMoSTT({ ...models, toString: 1 } as never)).toThrow(/NeMoSTT.toString: expected one of/);
+    expect(() => createAudioChannelSplitter({ targetSampleRate: 100 })).toThrow(
+      "AudioChannelSplitter.targetSampleRate: expected 0, or a value in [8000, 48000], got 100.",
+    );
   });
 
   it("measure with the clock", async () => {
@@ -235,6 +305,25 @@ describe("AudioChannelSplitter", () => {
       const out = await split({ encoding: name, stereoFormat: "nonInterleaved" }, [...blocks, FINAL_MARK]);
       expect(out.map(soundOf), `${name} nonInterleaved`).toEqual(expected);
     }
+  });
+
+  it("takes a WAV header for what it says, and not for sound", async () => {
+    const sound = [left, right].map((side) => decodeSamples(encodeSamples([side], "ulaw"), "ulaw")[0]);
+    const file = encodeWav(sound, { sampleRateHz: 8000, encoding: "ulaw" });
+    for (const blockBytes of [1, 999, file.length]) {
+      const out = await split({ encoding: "alaw", sampleRate: 16_000 }, audioItems("audioData", file, blockBytes, 16));
+      expect(out.map(soundOf)).toEqual(sound.map((side) => Buffer.from(pcm(side)).toString("hex")));
+      for (const side of out) {
+        expect(tuples(side)[0].sampleRate).toBe(8000);
+        expect(side.slice(-2)).toEqual([WINDOW_MARK, FINAL_MARK]);
+      }
+    }
+    const mono = encodeWav([left], { sampleRateHz: 8000, encoding: "s16le" });
+    const splitter = createAudioChannelSplitter({}, silent);
+    for (const side of [splitter.left, splitter.right]) collect(side).catch(() => {});
+    await expect(streamOf(audioItems("audioData", mono, 999, 16)).pipeTo(splitter.writable)).rejects.toThrow(
+      "AudioChannelSplitter: expected sound of 2 channels, got a header of 1. Use NeMoSTT.",
+    );
   });
 
   it("resamples with state, times blocks by their samples, and sends marks to both sides", async () => {
@@ -353,19 +442,20 @@ describe("VAD", () => {
     const results = tuples(await collect(streamOf(audioItems("audioChunk", pcm(sound), 3200, 32)).pipeThrough(gate)));
     const speechAt = (ms: number) => results.find(({ timestamp }) => Number(timestamp) >= ms)?.isSpeech;
     expect([speechAt(500), speechAt(1500)]).toEqual([false, true]);
+    const share = async (threshold: number) => {
+      const vad = createVad({ method: "energy", threshold }, silent);
+      const out = tuples(await collect(streamOf(audioItems("audioChunk", pcm(sound), 3200, 32)).pipeThrough(vad)));
+      return out.filter(({ isSpeech }) => isSpeech).length;
+    };
+    expect(await share(0)).toBe(results.length);
+    expect(await share(0.5)).toBe(results.filter(({ isSpeech }) => isSpeech).length);
+    expect(await share(1)).toBeLessThan(await share(0.5));
     expect(() => createVad({ method: "energy", modelPath: "x" }, silent)).toThrow(/expected none with method energy/);
   });
 });
 
 const contract = fileURLToPath(new URL("../../../../../shared/reference/streams.md", import.meta.url));
 describe("parameter tables", () => {
-  it("can be written for documents", () => {
-    expect(parameterTable(FILE_AUDIO_SOURCE).split("\n").slice(2, 4)).toEqual([
-      "| `filename` | rstring | required | used | WAV, FLAC, MP3, OGG and others by content; otherwise samples without a header. |",
-      "| `blockSize` | int32 | `3200` | used | Bytes of a tuple. |",
-    ]);
-  });
-
   it.skipIf(!existsSync(contract))("are those of the contract (needs ../shared)", () => {
     const text = readFileSync(contract, "utf8");
     for (const { name, parameters } of OPERATORS) {
