@@ -1,5 +1,6 @@
 import { type StreamMode, streamModes } from "../config/streaming.ts";
 import { SpeechError } from "../errors.ts";
+import { defaultContext } from "../export/layouts.ts";
 import type { BatchReport } from "./batch.ts";
 import { LocalStream, type StreamHost } from "./local-stream.ts";
 import { savedStreamOptions } from "./saved-stream.ts";
@@ -90,6 +91,7 @@ export function createLocalEngine(
   return {
     sampleRateHz: spec.sampleRateHz,
     modes,
+    defaultContext: defaultContext(spec),
     get numStreams() {
       return set.numStreams;
     },

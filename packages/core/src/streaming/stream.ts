@@ -109,6 +109,12 @@ export interface SpeechEngine {
   /** The latency modes: every attention context that can be streamed; the default first. */
   readonly modes: readonly LatencyMode[];
   /**
+   * The context that `transcribe` uses unless told. Where `modes` does not list it, no stream of this engine can have it:
+   * an encoder of style `regular` that looks ahead does so in every layer, beyond the end of any chunk (NeMo's own stream
+   * encodes all that look-ahead again for each step). Such a stream's text is `transcribe`'s in the context of its mode.
+   */
+  readonly defaultContext: readonly number[];
+  /**
    * Opens a stream, or goes on with a saved one.
    * @param onEvent called in order; must not throw
    * @throws SpeechError `OVER_CAPACITY` when the machine carries no further stream in real time

@@ -56,6 +56,7 @@ const MAX_RESTS_PER_SWEEP = 8;
 export class ThreadedEngine implements Engine, ThreadHost, RemoteHost {
   readonly sampleRateHz: number;
   readonly modes: Engine["modes"];
+  readonly defaultContext: Engine["defaultContext"];
   readonly model: Engine["model"];
   readonly createWorker: CreateWorker;
   readonly #kind: StreamKind;
@@ -81,6 +82,7 @@ export class ThreadedEngine implements Engine, ThreadHost, RemoteHost {
     this.model = { name: kind.name, blankId: kind.blankId };
     this.sampleRateHz = kind.sampleRateHz;
     this.modes = kind.modes;
+    this.defaultContext = kind.defaultContext;
     this.createWorker = options.createWorker;
     this.#threads = Array.from({ length: options.numWorkers }, () => new EngineThread(options.start, this));
     process.on("exit", this.#onExit);
