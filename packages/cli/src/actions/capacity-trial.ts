@@ -66,6 +66,8 @@ export interface TrialParts {
 
 /** Results of fewer chunks tell nothing of the slowest in a hundred; short trials have fewer all the same. */
 const MIN_RESULTS = 100;
+/** The part of all results that may come later than a chunk. */
+const MAX_LATE = 0.01;
 /** Phases of the golden ratio: however many streams there are, they arrive evenly. */
 const GOLDEN = (Math.sqrt(5) - 1) / 2;
 
@@ -94,8 +96,10 @@ export async function runTrial(parts: TrialParts, numStreams: number, sec: numbe
     busySec += clock.time - before;
     return result;
   };
-  // A trial that falls behind ends when it is a chunk late: it would only fall further.
-  while (clock.time < end + chunkSec && (set.hasWork || Math.min(...arrivals) < end)) {
+  const maxLate = MAX_LATE * numChunks * numStreams;
+  let numLate = 0;
+  // A trial that falls behind ends when it is a chunk late, or when it cannot be carried any more.
+  while (clock.time < end + chunkSec && numLate <= maxLate && (set.hasWork || Math.min(...arrivals) < end)) {
     const due = clock.time;
     await spend(() => {
       for (let i = 0; i < numStreams; i++) {
@@ -104,8 +108,11 @@ export async function runTrial(parts: TrialParts, numStreams: number, sec: numbe
         arrivals[i] += chunkSec;
       }
     });
-    if (set.hasWork) latencies.push(...((await spend(() => set.runBatch()))?.latenciesSec ?? []));
-    else clock.time = Math.max(clock.time, Math.min(...arrivals));
+    if (set.hasWork) {
+      const { latenciesSec = [] } = (await spend(() => set.runBatch())) ?? {};
+      latencies.push(...latenciesSec);
+      numLate += latenciesSec.filter((sec) => sec > chunkSec).length;
+    } else clock.time = Math.max(clock.time, Math.min(...arrivals));
   }
   const isDone = !set.hasWork && Math.min(...arrivals) >= end;
   for (let i = 0; i < numStreams; i++) set.close(i);
