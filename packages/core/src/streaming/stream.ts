@@ -75,6 +75,7 @@ export interface SpeechStream {
   /**
    * Takes mono samples in [-1, 1] at the stream's rate, any number of them. Samples that are not finite are refused.
    * Resolves when more may be fed: a caller that awaits it never overfills the queue.
+   * @throws ArgumentError for anything but a `Float32Array`
    * @throws SpeechError `AUDIO_INVALID` for NaN, `CLOSED` after `finish` or `close`, `OVER_CAPACITY` when fed without waiting
    */
   feed(samples: Float32Array): Promise<void>;
@@ -117,6 +118,7 @@ export interface SpeechEngine {
   /**
    * Opens a stream, or goes on with a saved one.
    * @param onEvent called in order; must not throw
+   * @throws ArgumentError for options or a receiver of the wrong type, RangeError for numbers out of range
    * @throws SpeechError `OVER_CAPACITY` when the machine carries no further stream in real time
    */
   open(options: StreamOptions, onEvent: (event: StreamEvent) => void, saved?: Uint8Array): Promise<SpeechStream>;

@@ -1,5 +1,6 @@
 import {
   type BatchReport,
+  checkOpenArguments,
   SpeechError,
   type StreamEvent,
   type StreamOptions,
@@ -104,6 +105,7 @@ export class ThreadedEngine implements Engine, ThreadHost, RemoteHost {
   }
 
   async open(options: StreamOptions, onEvent: (event: StreamEvent) => void, saved?: Uint8Array): Promise<EngineStream> {
+    checkOpenArguments(options, onEvent);
     if (this.#isDraining || this.#closing) throw ended();
     const chosen = saved ? savedStreamOptions(saved) : options;
     const lanes = this.#kind.lanesOf(chosen);
