@@ -9,6 +9,8 @@ export type GateMemory = SharedArrayBuffer;
 /** How long the end of a process waits for a run that is under way: far longer than any batch takes. */
 const MAX_WAIT_MS = 10_000;
 const POLL_MS = 2;
+/** Between looks at a run that hangs. */
+const SLOW_POLL_MS = 500;
 
 /**
  * Keeps a thread from being ended inside a run: ONNX Runtime's binding would take the whole process with it, as it can
@@ -18,10 +20,16 @@ export class RunGate {
   readonly memory: GateMemory = new SharedArrayBuffer(8);
   readonly #state = new Int32Array(this.memory);
 
-  /** Closes the gate and waits for the run under way. */
+  /** Closes the gate and waits for the run under way; for one that hangs too, but without keeping the process alive. */
   async close(): Promise<void> {
     Atomics.store(this.#state, IS_CLOSED, 1);
-    while (Atomics.load(this.#state, NUM_RUNS) > 0) await new Promise((resolve) => setTimeout(resolve, POLL_MS));
+    for (let waitedMs = 0; Atomics.load(this.#state, NUM_RUNS) > 0; waitedMs += POLL_MS) {
+      const hangs = waitedMs > MAX_WAIT_MS;
+      await new Promise<void>((resolve) => {
+        const timer = setTimeout(resolve, hangs ? SLOW_POLL_MS : POLL_MS);
+        if (hangs) timer.unref();
+      });
+    }
   }
 
   /** Tells that the thread has ended, inside of what it may have begun. */

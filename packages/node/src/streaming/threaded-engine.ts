@@ -253,6 +253,7 @@ export class ThreadedEngine implements Engine, ThreadHost, RemoteHost {
   }
 
   #sweep(): void {
+    for (const thread of this.#threads) thread.watch(this.now());
     const { idleTimeoutSec } = this.#options;
     let numSaved = 0;
     for (const stream of this.#places.keys()) {
