@@ -1,10 +1,10 @@
 import type { Worker, WorkerOptions } from "node:worker_threads";
 import { SpeechError } from "@nemo-stt/core";
+import { RunGate } from "../run-gate.ts";
 import { type LaneMode, ThreadLoad } from "./admission.ts";
 import { unpackError } from "./crossing-error.ts";
 import { type Deferred, deferred } from "./deferred.ts";
 import type { RemoteStream } from "./remote-stream.ts";
-import { RunGate } from "./run-gate.ts";
 import type { StreamCommand, ThreadCommand, ThreadReport, ThreadStart } from "./thread-messages.ts";
 import { Watchdog } from "./watchdog.ts";
 

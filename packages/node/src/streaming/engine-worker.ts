@@ -9,9 +9,9 @@ import {
   type StreamEvent,
 } from "@nemo-stt/core";
 import { openAnyModel, openModel } from "../model.ts";
+import { gatedRuntime } from "../run-gate.ts";
 import { nodeRuntime } from "../runtime.ts";
 import { packError } from "./crossing-error.ts";
-import { gatedRuntime } from "./run-gate.ts";
 import type { StreamCommand, ThreadCommand, ThreadReport, ThreadStart } from "./thread-messages.ts";
 
 type Command<K extends StreamCommand["kind"]> = Extract<StreamCommand, { kind: K }>;

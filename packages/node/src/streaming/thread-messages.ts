@@ -8,8 +8,8 @@ import type {
   StreamEvent,
   StreamOptions,
 } from "@nemo-stt/core";
+import type { GateMemory } from "../run-gate.ts";
 import type { CrossingError } from "./crossing-error.ts";
-import type { GateMemory } from "./run-gate.ts";
 
 /** What a thread is started with. */
 export interface ThreadStart {

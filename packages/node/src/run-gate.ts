@@ -3,7 +3,7 @@ import type { Runtime } from "@nemo-stt/core";
 const IS_CLOSED = 0;
 const NUM_RUNS = 1;
 
-/** Memory that an engine shares with one thread. */
+/** Memory that a thread's owner shares with it. */
 export type GateMemory = SharedArrayBuffer;
 
 /** How long the end of a process waits for a run that is under way: far longer than any batch takes. */
@@ -43,6 +43,21 @@ export class RunGate {
     const numRuns = Atomics.load(this.#state, NUM_RUNS);
     if (numRuns > 0) Atomics.wait(this.#state, NUM_RUNS, numRuns, MAX_WAIT_MS);
   }
+}
+
+const openAtExit = new Set<RunGate>();
+let isListening = false;
+
+/** Has the end of the process wait for the run under way, until the thread has ended: call what is returned then. */
+export function closeAtExit(gate: RunGate): () => void {
+  openAtExit.add(gate);
+  if (!isListening) {
+    isListening = true;
+    process.on("exit", () => {
+      for (const open of openAtExit) open.closeNow();
+    });
+  }
+  return () => void openAtExit.delete(gate);
 }
 
 /** A runtime whose loads and runs begin only while the gate is open; behind it they wait for the end of the thread. */
