@@ -32,6 +32,14 @@ export interface Utterances {
    * @param fast what a faster lane has found, for the interim
    */
   update(heardSec: number, silenceSec?: number, fast?: OpenHypothesis): (FinalEvent | InterimEvent)[];
+  /**
+   * Finals that are due at a place, of the tokens before it: one that is decoded, or one behind, where a detector has
+   * heard silence since before what is decoded.
+   * @param step the place
+   */
+  endsAt(step: number, heardSec: number, silenceSec?: number): FinalEvent[];
+  /** The interim, if its text has changed. */
+  interim(heardSec: number): InterimEvent[];
   /** Everything found so far as a final, if there is text. */
   cut(reason: FinalEvent["reason"], heardSec: number): FinalEvent[];
   save(): SavedUtterances;
@@ -140,21 +148,42 @@ export function createUtterances(parts: UtteranceParts, saved?: SavedUtterances)
     return [event];
   }
 
-  /** Where an utterance ends now, if it does. */
-  function due(silenceSec: number | undefined): { end: number; reason: FinalEvent["reason"] } | undefined {
-    const { tokens, steps, endSteps, numSteps } = hypothesis;
+  /** Where an utterance ends at a place, if it does. */
+  function due(
+    step: number,
+    silenceSec: number | undefined,
+  ): { end: number; reason: FinalEvent["reason"] } | undefined {
+    const { steps, endSteps, numSteps } = hypothesis;
+    const later = step < numSteps ? steps.findIndex((each) => each >= step) : -1;
+    const tokens = later < 0 ? hypothesis.tokens : hypothesis.tokens.slice(0, later);
     const from = state.numFinal;
-    if (from === tokens.length) return undefined;
+    if (from >= tokens.length) return undefined;
     const eou = eouId < 0 ? -1 : tokens.indexOf(eouId, from);
     if (eou >= 0) return { end: eou + 1, reason: "eou" };
-    const quietSec = (numSteps - endSteps[tokens.length - 1]) * secOfStep;
-    // A detector tells of silence before the decoder has heard the last word out.
-    const heardSilence = silenceSec === undefined ? quietSec : Math.min(silenceSec, quietSec + LATE_SEC);
-    const silent = silenceSec === undefined || quietSec >= SETTLING_SEC ? heardSilence : 0;
-    if (rules.silence !== "none" && silent >= rules.minSilenceSec) return { end: tokens.length, reason: "silence" };
-    if ((numSteps - steps[from]) * secOfStep < rules.maxUtteranceSec) return undefined;
+    if (rules.silence !== "none" && silenceAt(step, endSteps[tokens.length - 1], silenceSec) >= rules.minSilenceSec) {
+      return { end: tokens.length, reason: "silence" };
+    }
+    if ((Math.min(step, numSteps) - steps[from]) * secOfStep < rules.maxUtteranceSec) return undefined;
     const begin = units.lastBegin(tokens, from);
     return begin > from ? { end: begin, reason: "max-utterance" } : undefined;
+  }
+
+  /** Silence at a place, as far as the decoder, whose last token ends at `endStep`, does not contradict a detector. */
+  function silenceAt(step: number, endStep: number, silenceSec: number | undefined): number {
+    const quietSec = (step - endStep) * secOfStep;
+    if (silenceSec === undefined) return quietSec;
+    // A detector tells of silence before the decoder has heard the last word out, and of sound it has yet to decode.
+    const isHeardOut = (Math.min(step, hypothesis.numSteps) - endStep) * secOfStep >= SETTLING_SEC;
+    const isDecoded = (step - hypothesis.numSteps) * secOfStep <= silenceSec;
+    return isHeardOut && isDecoded ? Math.min(silenceSec, quietSec + LATE_SEC) : 0;
+  }
+
+  function finalsAt(step: number, heardSec: number, silenceSec: number | undefined): FinalEvent[] {
+    const finals: FinalEvent[] = [];
+    for (let next = due(step, silenceSec); next !== undefined; next = due(step, silenceSec)) {
+      finals.push(...finalOf(next.end, next.reason, heardSec));
+    }
+    return finals;
   }
 
   function interim(heardSec: number, fast: OpenHypothesis | undefined): InterimEvent[] {
@@ -190,13 +219,12 @@ export function createUtterances(parts: UtteranceParts, saved?: SavedUtterances)
   }
 
   return {
-    update(heardSec, silenceSec, fast) {
-      const finals: FinalEvent[] = [];
-      for (let next = due(silenceSec); next !== undefined; next = due(silenceSec)) {
-        finals.push(...finalOf(next.end, next.reason, heardSec));
-      }
-      return [...finals, ...interim(heardSec, fast)];
-    },
+    update: (heardSec, silenceSec, fast) => [
+      ...finalsAt(hypothesis.numSteps, heardSec, silenceSec),
+      ...interim(heardSec, fast),
+    ],
+    endsAt: finalsAt,
+    interim: (heardSec) => interim(heardSec, undefined),
     cut: (reason, heardSec) => finalOf(hypothesis.tokens.length, reason, heardSec),
     save: () => ({ ...state }),
   };
