@@ -164,7 +164,7 @@ export function createBufferedSet(parts: BufferedParts, limits: BatchLimits = DE
     if (listening.length === 0) return;
     await parts.detectors.hear(listening.flatMap(({ stream }) => stream.detector ?? []));
     for (const { stream, end } of listening) {
-      if (stream.isClosed) continue;
+      if (stream.isClosed || stream.failure) continue;
       for (const { step, silenceSec } of stream.places.ask(end)) {
         if (step <= stream.state.hypothesis.numSteps) continue;
         tell(stream, stream.utterances.endsAt(step, heardSec(stream), silenceSec));
