@@ -27,6 +27,16 @@ describe("findCapacity", () => {
     expect(2 * new Set(tried).size).toBe(tried.length);
   });
 
+  test("what was carried until there was no more time", async () => {
+    let numTrials = 0;
+    const tryOnce = async (n: number) => {
+      numTrials++;
+      return trial(n, true);
+    };
+    expect((await findCapacity(tryOnce, 1000, () => numTrials < 4)).most.numStreams).toBe(8);
+    expect(numTrials).toBe(4);
+  });
+
   test("nothing where one stream is too much; the limit where all are carried", async () => {
     expect((await findCapacity(async (n) => trial(n, false), 10)).most.numStreams).toBe(0);
     expect((await findCapacity(async (n) => trial(n, true), 10)).most.numStreams).toBe(10);

@@ -162,8 +162,13 @@ const PRECISION = 0.05;
 /**
  * Looks for the largest number of streams that is carried: twice as many until it is too many, then between. What is not
  * carried is tried again: a machine has other things to do now and then.
+ * @param hasTime the search goes on while this is true; what was carried by then counts
  */
-export async function findCapacity(tryOnce: (numStreams: number) => Promise<Trial>, limit: number): Promise<Found> {
+export async function findCapacity(
+  tryOnce: (numStreams: number) => Promise<Trial>,
+  limit: number,
+  hasTime: () => boolean = () => true,
+): Promise<Found> {
   const run = async (numStreams: number) => {
     const first = await tryOnce(numStreams);
     return first.isCarried ? first : tryOnce(numStreams);
@@ -172,12 +177,13 @@ export async function findCapacity(tryOnce: (numStreams: number) => Promise<Tria
   if (!single.isCarried) return { single, most: { ...single, numStreams: 0 } };
   let most = single;
   let tooMany = limit + 1;
-  while (most.numStreams < limit && tooMany > limit) {
+  while (most.numStreams < limit && tooMany > limit && hasTime()) {
     const trial = await run(Math.min(limit, 2 * most.numStreams));
     if (trial.isCarried) most = trial;
     else tooMany = trial.numStreams;
   }
-  while (tooMany - most.numStreams > Math.max(1, PRECISION * most.numStreams) && tooMany <= limit) {
+  const isNear = () => tooMany - most.numStreams <= Math.max(1, PRECISION * most.numStreams);
+  while (tooMany <= limit && !isNear() && hasTime()) {
     const trial = await run(Math.floor((most.numStreams + tooMany) / 2));
     if (trial.isCarried) most = trial;
     else tooMany = trial.numStreams;

@@ -9,6 +9,7 @@ import { precisionOf } from "../options.ts";
 import { createBabble } from "./babble.ts";
 import { type CapacityReport, capacityText, type ModeCapacity } from "./capacity-report.ts";
 import { createTrialClock, type Found, findCapacity, runTrial, type TrialParts, warmStream } from "./capacity-trial.ts";
+import { now } from "./clock.ts";
 import { type Mode, modeText } from "./latency.ts";
 import { readWaveform } from "./recordings.ts";
 
@@ -69,6 +70,10 @@ async function measureAlone(
   return measureCore(model, waveform, flags, progress).finally(bar.stop);
 }
 
+/** A search of a mode ends after so long, on a machine that is slow or busy; on others it is done before. */
+const SEARCH_SEC = 20;
+/** Sound of one trial that this is meant for. */
+const USUAL_SEC = 2;
 /** Trials of one search, about. */
 const TYPICAL_TRIALS = 16;
 
@@ -115,7 +120,9 @@ async function measureMode(parts: TrialParts, seconds: number, limit: number, on
   const saved = await warmStream(parts, Math.min(WARM_SEC, Math.max(seconds, parts.mode.chunkSec) * 4));
   // What is compiled and allocated at the first batch of a size is not counted.
   await runTrial(parts, 1, 0, saved);
-  return findCapacity((numStreams) => runTrial(parts, numStreams, seconds, saved).finally(onTrial), limit);
+  const end = now() + SEARCH_SEC * Math.max(1, seconds / USUAL_SEC);
+  const tryOnce = (numStreams: number) => runTrial(parts, numStreams, seconds, saved).finally(onTrial);
+  return findCapacity(tryOnce, limit, () => now() < end);
 }
 
 function chosenModes({ spec }: ModelPackage, { attContext }: CapacityFlags): Mode[] {
