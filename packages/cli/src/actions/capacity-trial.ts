@@ -154,6 +154,8 @@ export interface Found {
   readonly single: Trial;
   /** The largest number of streams that was carried. */
   readonly most: Trial;
+  /** More may be carried: there was no time to look. */
+  readonly isLowerBound: boolean;
 }
 
 /** The search ends when the step between what is carried and what is not is this small. */
@@ -174,7 +176,7 @@ export async function findCapacity(
     return first.isCarried ? first : tryOnce(numStreams);
   };
   const single = await run(1);
-  if (!single.isCarried) return { single, most: { ...single, numStreams: 0 } };
+  if (!single.isCarried) return { single, most: { ...single, numStreams: 0 }, isLowerBound: false };
   let most = single;
   let tooMany = limit + 1;
   while (most.numStreams < limit && tooMany > limit && hasTime()) {
@@ -188,5 +190,5 @@ export async function findCapacity(
     if (trial.isCarried) most = trial;
     else tooMany = trial.numStreams;
   }
-  return { single, most };
+  return { single, most, isLowerBound: tooMany > limit ? most.numStreams < limit : !isNear() };
 }

@@ -24,7 +24,8 @@ export async function capacity(flags: CapacityFlags, console: Console): Promise<
   const together = numCores > 1 ? await measureTogether(flags, numCores, alone.modes.length, console) : [alone];
   const modes = alone.modes.map((mode, i): ModeCapacity => {
     const inAll = together.reduce((sum, core) => sum + core.modes[i].perCore.streams, 0);
-    return { ...mode, inAll: { cores: numCores, streams: inAll } };
+    const isLowerBound = [alone, ...together].some((core) => core.modes[i].isLowerBound);
+    return { ...mode, inAll: { cores: numCores, streams: inAll }, ...(isLowerBound && { isLowerBound }) };
   });
   const report: CapacityReport = {
     model: model.name,
@@ -137,13 +138,14 @@ function chosenModes({ spec }: ModelPackage, { attContext }: CapacityFlags): Mod
   );
 }
 
-function modeCapacity({ attContext, chunkSec }: Mode, { single, most }: Found): ModeCapacity {
+function modeCapacity({ attContext, chunkSec }: Mode, { single, most, isLowerBound }: Found): ModeCapacity {
   return {
     attContext,
     chunkSec,
     single: { p50Sec: single.p50Sec, p99Sec: single.p99Sec, load: single.load },
     perCore: { streams: most.numStreams, p50Sec: most.p50Sec, p99Sec: most.p99Sec, load: most.load },
     inAll: { cores: 1, streams: most.numStreams },
+    ...(isLowerBound && { isLowerBound }),
   };
 }
 
