@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { encodeSamples } from "@nemo-stt/core";
 import { BUNDLED_MODELS, openAudio } from "@nemo-stt/node";
 import { beforeAll, describe, expect, test } from "vitest";
-import { latencyNote, nearestMode } from "../src/actions/latency.ts";
+import { contextNote, latencyNote, nearestMode } from "../src/actions/latency.ts";
 import { endpointOf, engineOptionsOf } from "../src/stream-options.ts";
 import {
   call,
@@ -173,6 +173,17 @@ describe("stream", () => {
       expect([ran.status, ran.out], args.join(" ")).toEqual([status, ""]);
     }
   });
+});
+
+test("a stream that cannot have the model's default context says so, and what gives the same words", () => {
+  const [first, second] = [
+    [20, 0],
+    [20, 1],
+  ].map((attContext) => ({ attContext, chunkSec: 0.08 }));
+  expect(contextNote({ modes: [first, second], defaultContext: [20, 1] })).toBeUndefined();
+  expect(contextNote({ modes: [first], defaultContext: [20, 1] })).toBe(
+    "attention context [20,1], the model's default: looks ahead beyond any chunk, so the stream is in [20,0], as `transcribe --att-context 20,0`. With --chunk it goes in windows, in [20,1].",
+  );
 });
 
 describe("--latency", () => {

@@ -43,6 +43,36 @@ describe("dump --stream", () => {
     }
   });
 
+  test("where padding makes a step, it ends before it, as the help says", async () => {
+    const short = file("short").replace(/safetensors$/, "wav");
+    // 161 frames of sound, and the column of padding that NeMo's features have, begin a step of their own.
+    const header = Buffer.from(readFileSync(garden).subarray(0, 44));
+    header.writeUInt32LE(2 * 161 * 160, 40);
+    header.writeUInt32LE(2 * 161 * 160 + 36, 4);
+    writeFileSync(short, Buffer.concat([header, readFileSync(garden).subarray(32_044, 32_044 + 2 * 161 * 160)]));
+    for (const [name, ...flags] of [["short-whole"], ["short-stream", "--stream"]]) {
+      await run("dump", BUNDLED_MODELS.speech, short, file(name), "--att-context", context, ...flags);
+    }
+    const whole = await readTensors(file("short-whole"));
+    const streamed = await readTensors(file("short-stream"));
+    const numSteps = Number(whole.get("encoder_len")?.data[0]);
+    expect(streamed.get("encoder_len")?.data).toEqual(whole.get("encoder_len")?.data);
+    for (const name of ["features", "features_len", "ctc_tokens", "transducer_tokens"]) {
+      expect(streamed.get(name), name).toEqual(whole.get(name));
+    }
+    const size = whole.get("encoder")?.dims[1] ?? 0;
+    expect(whole.get("encoder")?.dims).toEqual([1, size, numSteps + 1]);
+    expect(streamed.get("encoder")?.dims).toEqual([1, size, numSteps]);
+    const own = streamed.get("encoder")?.data as Float32Array;
+    const theirs = whole.get("encoder")?.data as Float32Array;
+    for (let m = 0; m < size; m++) {
+      for (let step = 0; step < numSteps; step++) {
+        expect(Math.abs(own[m * numSteps + step] - theirs[m * (numSteps + 1) + step])).toBeLessThan(1e-4);
+      }
+    }
+    expect((await run("dump", "--help")).out).toContain("encoder and log_probs end with the last valid step.");
+  });
+
   test("what it cannot do", async () => {
     const refused: [string[], number, RegExp][] = [
       [["--packet-ms", "10"], 64, /--packet-ms: expected it with --stream, got it alone\. Add --stream\./],

@@ -1,6 +1,7 @@
 /**
  * Every failure that is the world's fault (a file, a model, a recording, a peer) is a `SpeechError` with one of these
- * stable codes. A caller's own mistake (a wrong option) is a built-in `TypeError` or `RangeError` instead.
+ * stable codes. A caller's own mistake (a wrong option) is a built-in `TypeError` or `RangeError` instead; a value of the
+ * wrong type handed to an engine or a stream is a `TypeError` with the code `ARGUMENT_INVALID` (`ArgumentError`).
  * `exitCode` is what the command line ends with.
  */
 export const ERROR_TABLE = {

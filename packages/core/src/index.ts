@@ -45,6 +45,15 @@ export * from "./recognition/verify.ts";
 export { type Check, type Reference, referenceRecordings } from "./recognition/verify-checks.ts";
 export * from "./runtime.ts";
 export * from "./sources.ts";
+export {
+  ArgumentError,
+  checkArgument,
+  checkNumbers,
+  checkObject,
+  checkOpenArguments,
+  checkPacket,
+  checkWord,
+} from "./streaming/arguments.ts";
 export { checkSamples } from "./streaming/audio-intake.ts";
 export * from "./streaming/batch.ts";
 export * from "./streaming/buffered-modes.ts";

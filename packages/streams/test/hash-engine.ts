@@ -28,6 +28,7 @@ export function hashEngine(options: HashEngineOptions = {}): SpeechEngine & { re
   return {
     sampleRateHz: 16_000,
     modes: [{ attContext: [70, 0], chunkSec: 0.1 }],
+    defaultContext: [70, 0],
     get numStreams() {
       return open.size;
     },

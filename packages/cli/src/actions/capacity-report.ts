@@ -18,6 +18,8 @@ export interface ModeCapacity {
   readonly perCore: StepLatency & { readonly streams: number };
   /** The most streams that the cores carry that work at once. */
   readonly inAll: { readonly cores: number; readonly streams: number };
+  /** More may be carried: a search ended by its time. */
+  readonly isLowerBound?: true;
 }
 
 /** What `capacity` measures. */
@@ -47,13 +49,14 @@ export function capacityText({ model, cpu, sound, modes, streamBytes, wanted }: 
       latency(mode.single),
       `${mode.perCore.streams}`,
       mode.perCore.streams > 0 ? latency(mode.perCore) : "",
-      `${mode.inAll.streams}`,
+      `${mode.inAll.streams}${mode.isLowerBound ? " or more" : ""}`,
     ]),
   ];
   const memory = `${((wanted * streamBytes) / 2 ** 20).toFixed(0)} MiB`;
   return [
     `${model} on ${cpu}, hearing ${sound}`,
     ...table(rows),
+    ...(modes.some(({ isLowerBound }) => isLowerBound) ? ["or more: the search ended by its time."] : []),
     "",
     `${wanted} streams:`,
     ...modes.map((mode) => `  ${coresFor(mode, wanted)}`),

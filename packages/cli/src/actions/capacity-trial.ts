@@ -66,6 +66,8 @@ export interface TrialParts {
 
 /** Results of fewer chunks tell nothing of the slowest in a hundred; short trials have fewer all the same. */
 const MIN_RESULTS = 100;
+/** The part of all results that may come later than a chunk. */
+const MAX_LATE = 0.01;
 /** Phases of the golden ratio: however many streams there are, they arrive evenly. */
 const GOLDEN = (Math.sqrt(5) - 1) / 2;
 
@@ -94,8 +96,10 @@ export async function runTrial(parts: TrialParts, numStreams: number, sec: numbe
     busySec += clock.time - before;
     return result;
   };
-  // A trial that falls behind ends when it is a chunk late: it would only fall further.
-  while (clock.time < end + chunkSec && (set.hasWork || Math.min(...arrivals) < end)) {
+  const maxLate = MAX_LATE * numChunks * numStreams;
+  let numLate = 0;
+  // A trial that falls behind ends when it is a chunk late, or when it cannot be carried any more.
+  while (clock.time < end + chunkSec && numLate <= maxLate && (set.hasWork || Math.min(...arrivals) < end)) {
     const due = clock.time;
     await spend(() => {
       for (let i = 0; i < numStreams; i++) {
@@ -104,8 +108,11 @@ export async function runTrial(parts: TrialParts, numStreams: number, sec: numbe
         arrivals[i] += chunkSec;
       }
     });
-    if (set.hasWork) latencies.push(...((await spend(() => set.runBatch()))?.latenciesSec ?? []));
-    else clock.time = Math.max(clock.time, Math.min(...arrivals));
+    if (set.hasWork) {
+      const { latenciesSec = [] } = (await spend(() => set.runBatch())) ?? {};
+      latencies.push(...latenciesSec);
+      numLate += latenciesSec.filter((sec) => sec > chunkSec).length;
+    } else clock.time = Math.max(clock.time, Math.min(...arrivals));
   }
   const isDone = !set.hasWork && Math.min(...arrivals) >= end;
   for (let i = 0; i < numStreams; i++) set.close(i);
@@ -147,6 +154,8 @@ export interface Found {
   readonly single: Trial;
   /** The largest number of streams that was carried. */
   readonly most: Trial;
+  /** More may be carried: there was no time to look. */
+  readonly isLowerBound: boolean;
 }
 
 /** The search ends when the step between what is carried and what is not is this small. */
@@ -155,25 +164,31 @@ const PRECISION = 0.05;
 /**
  * Looks for the largest number of streams that is carried: twice as many until it is too many, then between. What is not
  * carried is tried again: a machine has other things to do now and then.
+ * @param hasTime the search goes on while this is true; what was carried by then counts
  */
-export async function findCapacity(tryOnce: (numStreams: number) => Promise<Trial>, limit: number): Promise<Found> {
+export async function findCapacity(
+  tryOnce: (numStreams: number) => Promise<Trial>,
+  limit: number,
+  hasTime: () => boolean = () => true,
+): Promise<Found> {
   const run = async (numStreams: number) => {
     const first = await tryOnce(numStreams);
     return first.isCarried ? first : tryOnce(numStreams);
   };
   const single = await run(1);
-  if (!single.isCarried) return { single, most: { ...single, numStreams: 0 } };
+  if (!single.isCarried) return { single, most: { ...single, numStreams: 0 }, isLowerBound: false };
   let most = single;
   let tooMany = limit + 1;
-  while (most.numStreams < limit && tooMany > limit) {
+  while (most.numStreams < limit && tooMany > limit && hasTime()) {
     const trial = await run(Math.min(limit, 2 * most.numStreams));
     if (trial.isCarried) most = trial;
     else tooMany = trial.numStreams;
   }
-  while (tooMany - most.numStreams > Math.max(1, PRECISION * most.numStreams) && tooMany <= limit) {
+  const isNear = () => tooMany - most.numStreams <= Math.max(1, PRECISION * most.numStreams);
+  while (tooMany <= limit && !isNear() && hasTime()) {
     const trial = await run(Math.floor((most.numStreams + tooMany) / 2));
     if (trial.isCarried) most = trial;
     else tooMany = trial.numStreams;
   }
-  return { single, most };
+  return { single, most, isLowerBound: tooMany > limit ? most.numStreams < limit : !isNear() };
 }

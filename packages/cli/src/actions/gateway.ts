@@ -17,6 +17,7 @@ import { printable } from "../messages.ts";
 import { HTTP_TOKEN_VARIABLE, precisionOf } from "../options.ts";
 import { endpointOf, engineOptionsOf } from "../stream-options.ts";
 import { readHttpToken } from "./http-token.ts";
+import { contextNote } from "./latency.ts";
 import { notFound } from "./recordings.ts";
 
 /** Runs the gateway until it is told to stop. */
@@ -33,6 +34,8 @@ export async function runGateway(flags: GatewayFlags, console: Console): Promise
     onCrash: (error) => log.error(`engine: ${error.message}`),
   });
   try {
+    const note = flags.attContext ? undefined : contextNote(engine);
+    if (note) console.err(note);
     const gateway = await startGateway({
       engine,
       host: flags.host,

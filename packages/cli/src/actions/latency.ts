@@ -34,6 +34,17 @@ export function latencyNote(modes: readonly Mode[], chosen: Mode, sec: number): 
   return `--latency ${msText(sec)}: no mode has it; the nearest is ${modeText(chosen)}. The model has ${all}.`;
 }
 
+/** What is said where streams cannot have the context that `transcribe` uses, so that texts need not be the same. */
+export function contextNote({
+  modes,
+  defaultContext,
+}: Pick<SpeechEngine, "modes" | "defaultContext">): string | undefined {
+  const isListed = modes.some(({ attContext }) => `${attContext}` === `${defaultContext}`);
+  if (isListed) return undefined;
+  const [first] = modes;
+  return `attention context [${defaultContext}], the model's default: looks ahead beyond any chunk, so the stream is in [${first.attContext}], as \`transcribe --att-context ${first.attContext}\`. With --chunk it goes in windows, in [${defaultContext}].`;
+}
+
 /** `[70,13] 1120 ms`; of windows with what they hear behind their chunk. */
 export function modeText({ attContext, chunkSec, latencySec = chunkSec }: Mode): string {
   const behind = latencySec > chunkSec ? ` and ${msText(latencySec - chunkSec)} behind` : "";

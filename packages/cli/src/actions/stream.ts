@@ -4,7 +4,7 @@ import type { Console } from "../console.ts";
 import { printable } from "../messages.ts";
 import { endpointOf } from "../stream-options.ts";
 import { type Interrupt, listenForInterrupt } from "./interrupt.ts";
-import { latencyNote, type Mode, modeText, nearestMode } from "./latency.ts";
+import { contextNote, latencyNote, type Mode, modeText, nearestMode } from "./latency.ts";
 import { openSound, type SoundSource } from "./sound-source.ts";
 import { openStreamEngine } from "./stream-engine.ts";
 import { createMeter, measuredText, type StreamMeter } from "./stream-meter.ts";
@@ -48,10 +48,12 @@ export async function stream(sound: string | undefined, flags: StreamFlags, cons
 /** Options of a stream, and the mode that its finals come from. */
 type ChosenOptions = StreamOptions & { readonly mode: Mode };
 
-function streamOptions({ modes }: SpeechEngine, flags: StreamFlags, console: Console): ChosenOptions {
+function streamOptions(engine: SpeechEngine, flags: StreamFlags, console: Console): ChosenOptions {
+  const { modes } = engine;
   const { latency, fastAttContext, head } = flags;
   const named = latency === undefined ? undefined : nearestMode(modes, latency);
-  const note = named && latencyNote(modes, named, latency as number);
+  const isChosen = named !== undefined || flags.attContext !== undefined;
+  const note = named ? latencyNote(modes, named, latency as number) : isChosen ? undefined : contextNote(engine);
   if (note) console.err(note);
   const attContext = named?.attContext ?? flags.attContext ?? modes[0].attContext;
   const endpoint = endpointOf(flags);

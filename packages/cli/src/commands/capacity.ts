@@ -46,7 +46,8 @@ export function registerCapacity(program: Command, console: Console): void {
 Streams arrive at their own times on a clock that goes on by what the work really took, so that a trial of N
 streams takes no longer than its work. A number of streams is carried while 99 of 100 results come before
 the next chunk of their stream is complete. First one core alone, then all at once, which share caches and
-memory.
+memory. It takes a minute or two; a mode's search ends after 20 s (longer with more --seconds) with what was
+carried by then.
 
 Examples:
   nemo-stt capacity --streams 20

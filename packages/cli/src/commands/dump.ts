@@ -26,6 +26,9 @@ export function registerDump(program: Command, console: Console): void {
     .addHelpText(
       "after",
       `
+With --stream, encoder and log_probs end with the last valid step. Without it they go on, as NeMo's do, with the
+steps that padding makes: those behind encoder_len, which mean nothing. What lies before it is the same.
+
 Examples:
   nemo-stt dump model.nemo talk.wav stages.safetensors
   nemo-stt dump model.nemo talk.wav streamed.safetensors --stream --att-context 70,1 --packet-ms 37`,

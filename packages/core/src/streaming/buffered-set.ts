@@ -9,6 +9,7 @@ import { type BatchReport, hasNumbers, noNumbers } from "./batch.ts";
 import { type BufferedMode, bufferedMode, latencyMode } from "./buffered-modes.ts";
 import { parseBuffered, type SavedBuffered, serializeBuffered } from "./buffered-state.ts";
 import { createWindowBuffer, type ReadyWindow, type WindowBuffer } from "./buffered-stream.ts";
+import { createPlaceSilences, type PlaceSilences } from "./place-silences.ts";
 import { createSharedParts } from "./shared.ts";
 import type { SilenceDetector, SilenceDetectors } from "./silence.ts";
 import type { StreamEvent, StreamOptions } from "./stream.ts";
@@ -38,6 +39,7 @@ interface Stream {
   readonly state: ReturnType<HeadDecoder["createState"]>;
   readonly utterances: Utterances;
   readonly detector: SilenceDetector | undefined;
+  readonly places: PlaceSilences;
   readonly onEvent: (event: StreamEvent) => void;
   /** When the next window became complete. */
   readySince: number | undefined;
@@ -108,7 +110,9 @@ export function createBufferedSet(parts: BufferedParts, limits: BatchLimits = DE
       },
       saved?.utterances,
     );
-    const own = { id, options, mode, buffer, decoder, state, utterances, detector, onEvent };
+    const step = { sec: secOfStep, samples: stepSamples(spec) };
+    const places = createPlaceSilences(detector, step, saved?.places);
+    const own = { id, options, mode, buffer, decoder, state, utterances, detector, places, onEvent };
     const stream: Stream = {
       ...own,
       readySince: undefined,
@@ -142,22 +146,45 @@ export function createBufferedSet(parts: BufferedParts, limits: BatchLimits = DE
 
   /** Ends a stream whose windows are all done. */
   function endIfDone(stream: Stream): void {
-    if (stream.hasEnded || stream.isBusy || stream.failure || !stream.buffer.isDone) return;
+    if (stream.hasEnded || stream.isBusy || stream.failure || !stream.buffer.isDone || isListening(stream)) return;
     stream.hasEnded = true;
     tell(stream, stream.utterances.cut("end", (stream.buffer.endSample ?? 0) / spec.sampleRateHz));
+  }
+
+  /** Sound up to which the detector is asked now: that of the next window comes before the window. */
+  const heardEnd = ({ buffer }: Stream): number => buffer.next()?.endSample ?? buffer.samples.endSample;
+
+  /** True while a detector has sound that it was not asked for. */
+  const isListening = (stream: Stream): boolean =>
+    stream.failure === undefined && !stream.isBusy && stream.places.hasOpen(heardEnd(stream));
+
+  /** Asks the detectors for what has come: an utterance may end while the next window is still incomplete. */
+  async function listen(): Promise<void> {
+    const listening = [...streams.values()].filter(isListening).map((stream) => ({ stream, end: heardEnd(stream) }));
+    if (listening.length === 0) return;
+    await parts.detectors.hear(listening.flatMap(({ stream }) => stream.detector ?? []));
+    for (const { stream, end } of listening) {
+      if (stream.isClosed || stream.failure) continue;
+      for (const { step, silenceSec } of stream.places.ask(end)) {
+        if (step <= stream.state.hypothesis.numSteps) continue;
+        tell(stream, stream.utterances.endsAt(step, heardSec(stream), silenceSec));
+      }
+      endIfDone(stream);
+    }
   }
 
   function waiting(): Work[] {
     const all: Work[] = [];
     for (const stream of streams.values()) {
       const since = stream.readySince;
-      if (since === undefined || stream.isBusy) continue;
+      if (since === undefined || stream.isBusy || isListening(stream)) continue;
       all.push({ stream, since, window: stream.buffer.next() as ReadyWindow });
     }
     return all.sort((a, b) => a.since - b.since);
   }
 
   async function runBatch(): Promise<BatchReport | undefined> {
+    await listen();
     const batch = chooseWindows(waiting(), limits, widthOf, isBatchInvariant(spec));
     if (batch.length === 0) return undefined;
     for (const { stream } of batch) stream.isBusy = true;
@@ -165,7 +192,6 @@ export function createBufferedSet(parts: BufferedParts, limits: BatchLimits = DE
     // Sound shorter than a frame has nothing to encode.
     const heard = batch.filter(({ window }) => extractor.frameCounts(window.waveform.length).validFrames > 0);
     const encodedAt = heard.length > 0 ? await recognize(heard) : start;
-    await parts.detectors.hear(batch.flatMap(({ stream }) => stream.detector ?? []));
     const end = now();
     for (const { stream, window } of batch) settle(stream, window);
     return {
@@ -210,9 +236,24 @@ export function createBufferedSet(parts: BufferedParts, limits: BatchLimits = DE
     if (stream.isClosed || stream.failure) return;
     stream.buffer.take(window);
     refresh(stream);
-    const heard = heardSec(stream);
-    tell(stream, stream.utterances.update(heard, stream.detector?.silenceSec(heard)));
+    tellWindow(stream, window);
     endIfDone(stream);
+  }
+
+  /** Tells what a window brought: it may hold the ends of several utterances. */
+  function tellWindow(stream: Stream, { startStep }: ReadyWindow): void {
+    const { utterances, places, state, detector } = stream;
+    const { numSteps } = state.hypothesis;
+    const heard = heardSec(stream);
+    // Without a detector, every step is a place.
+    const decoded = Array.from({ length: Math.max(0, numSteps - startStep) }, (_, i) => startStep + i + 1);
+    const known = detector ? places.takeUpTo(numSteps) : decoded.map((step) => ({ step, silenceSec: undefined }));
+    // What needs no silence waits for no place; of what lies ahead, silence may be known since before the last step.
+    const last = { step: numSteps, silenceSec: detector && 0 };
+    const finals = [...known, last, ...places.answers].flatMap(({ step, silenceSec }) =>
+      utterances.endsAt(step, heard, silenceSec),
+    );
+    tell(stream, [...finals, ...utterances.interim(heard)]);
   }
 
   /** Sound whose steps are decoded. */
@@ -230,7 +271,10 @@ export function createBufferedSet(parts: BufferedParts, limits: BatchLimits = DE
       return streams.size;
     },
     get hasWork() {
-      for (const { readySince, isBusy } of streams.values()) if (readySince !== undefined && !isBusy) return true;
+      for (const stream of streams.values()) {
+        if (stream.isBusy) continue;
+        if (stream.readySince !== undefined || isListening(stream)) return true;
+      }
       return false;
     },
     open,
@@ -258,17 +302,18 @@ export function createBufferedSet(parts: BufferedParts, limits: BatchLimits = DE
     hasEnded: (id) => get(id).hasEnded,
     failure: (id) => get(id).failure,
     isBusy(id) {
-      const { isBusy, readySince } = get(id);
-      return isBusy || readySince !== undefined;
+      const stream = get(id);
+      return stream.isBusy || stream.readySince !== undefined || isListening(stream);
     },
     cut(id) {
       const stream = live(id);
       tell(stream, stream.utterances.cut("asked", heardSec(stream)));
     },
     save(id) {
-      const { options, buffer, state, utterances, detector } = live(id);
+      const { options, buffer, state, utterances, detector, places } = live(id);
       const saved = { options, buffer: buffer.save(), state, utterances: utterances.save() };
-      return serializeBuffered({ ...saved, ...(detector && { detector: detector.save() }) }, parts.fingerprint);
+      const listened = detector && { detector: detector.save(), places: places.save() };
+      return serializeBuffered({ ...saved, ...listened }, parts.fingerprint);
     },
     close(id) {
       const stream = streams.get(id);

@@ -1,6 +1,7 @@
 import type { CtcState } from "../decoding/ctc.ts";
 import type { TransducerState } from "../decoding/transducer-state.ts";
 import type { SavedBuffer } from "./buffered-stream.ts";
+import type { SavedPlaces } from "./place-silences.ts";
 import { invalidState, packState, unpackState } from "./saved-stream.ts";
 import type { SavedDetector } from "./silence.ts";
 import type { StreamOptions } from "./stream.ts";
@@ -13,10 +14,11 @@ export interface SavedBuffered {
   readonly state: CtcState | TransducerState;
   readonly utterances: SavedUtterances;
   readonly detector?: SavedDetector;
+  readonly places?: SavedPlaces;
 }
 
 /** The form of the blob; a reader refuses what it does not know. */
-const SCHEMA = "nemo-stt/buffered/1";
+const SCHEMA = "nemo-stt/buffered/2";
 
 /** Writes a stream as one blob. */
 export function serializeBuffered(stream: SavedBuffered, fingerprint: string): Uint8Array {

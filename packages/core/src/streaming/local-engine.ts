@@ -1,5 +1,7 @@
 import { type StreamMode, streamModes } from "../config/streaming.ts";
 import { SpeechError } from "../errors.ts";
+import { defaultContext } from "../export/layouts.ts";
+import { checkOpenArguments } from "./arguments.ts";
 import type { BatchReport } from "./batch.ts";
 import { LocalStream, type StreamHost } from "./local-stream.ts";
 import { savedStreamOptions } from "./saved-stream.ts";
@@ -90,10 +92,12 @@ export function createLocalEngine(
   return {
     sampleRateHz: spec.sampleRateHz,
     modes,
+    defaultContext: defaultContext(spec),
     get numStreams() {
       return set.numStreams;
     },
     async open(streamOptions: StreamOptions, onEvent: (event: StreamEvent) => void, saved?: Uint8Array) {
+      checkOpenArguments(streamOptions, onEvent);
       if (failure !== undefined) throw failure;
       if (isDraining || closing) throw ended();
       const id = nextId++;

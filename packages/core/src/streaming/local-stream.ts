@@ -1,4 +1,5 @@
 import { SpeechError } from "../errors.ts";
+import { checkPacket } from "./arguments.ts";
 import type { SpeechStream } from "./stream.ts";
 import type { StreamSet } from "./stream-set.ts";
 
@@ -41,6 +42,7 @@ export class LocalStream implements SpeechStream {
 
   async feed(samples: Float32Array): Promise<void> {
     const { set, rateHz, maxPendingSec } = this.#host;
+    checkPacket(samples);
     this.#check();
     if (this.#hasFinished) throw this.#ended("no sound after its end", "a packet");
     if (set.pendingSec(this.id) + this.#heldSec > REFUSED_AFTER_SEC) {

@@ -7,6 +7,7 @@ import { loadTransducer } from "../recognition/acoustic.ts";
 import type { ModelPackage } from "../recognition/package.ts";
 import type { Runtime } from "../runtime.ts";
 import type { Calibration } from "../transcript/calibration.ts";
+import { checkArgument, checkNumbers, checkObject } from "./arguments.ts";
 import type { BatchRules } from "./batch.ts";
 import { createCachePool } from "./cache-pool.ts";
 import { createLocalEngine, type LocalEngineOptions } from "./local-engine.ts";
@@ -92,8 +93,17 @@ export async function openLocalEngine(
   runtime: Runtime,
   options: EngineOptions,
 ): Promise<SpeechEngine> {
+  checkEngineOptions("openLocalEngine", options);
   const { set, parts, release } = await openStreamSet(model, runtime, options);
   return createLocalEngine(parts, set, { ...options, release });
+}
+
+/** Refuses options of an engine on the calling thread that are of the wrong type. @throws ArgumentError */
+export function checkEngineOptions(where: string, options: EngineOptions): void {
+  checkObject(`${where}: options`, options);
+  checkNumbers(`${where}: options`, options, ["maxStreams", "numThreads", "maxPendingSec"]);
+  const isClock = typeof options.now === "function";
+  checkArgument(isClock, `${where}: options.now`, "a function", options.now, "Give one that tells seconds.");
 }
 
 function checkModel({ name, spec, tokenizer, graphs }: ModelPackage): void {

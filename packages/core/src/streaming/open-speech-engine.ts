@@ -7,10 +7,11 @@ import { streamModes, streamObstacle } from "../config/streaming.ts";
 import type { ModelPackage } from "../recognition/package.ts";
 import { openRecognizer, type Recognizer } from "../recognition/recognizer.ts";
 import type { Runtime } from "../runtime.ts";
+import { checkWord } from "./arguments.ts";
 import { type BufferedOptions, bufferedModes, latencyMode } from "./buffered-modes.ts";
 import { type BufferedParts, createBufferedSet } from "./buffered-set.ts";
 import { createLocalEngine } from "./local-engine.ts";
-import { type EngineOptions, openStreamSet } from "./open-engine.ts";
+import { checkEngineOptions, type EngineOptions, openStreamSet } from "./open-engine.ts";
 import { createSilenceDetectors, LOOKAHEAD_SEC } from "./silence.ts";
 import { measureStepCosts, measureWindowCosts, type StepCost } from "./step-costs.ts";
 import type { LatencyMode, SpeechEngine } from "./stream.ts";
@@ -41,6 +42,8 @@ export async function openSpeechEngine(
   runtime: Runtime,
   options: SpeechEngineOptions,
 ): Promise<SpeechEngine> {
+  checkEngineOptions("openSpeechEngine", options);
+  checkWord("openSpeechEngine: options.method", options.method, ["cache-aware", "buffered"]);
   const opened = await openSpeechSet(model, runtime, options);
   const { maxPendingSec = opened.maxPendingSec } = options;
   return createLocalEngine(opened, opened.set, { ...options, ...opened, maxPendingSec });

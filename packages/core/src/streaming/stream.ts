@@ -75,6 +75,7 @@ export interface SpeechStream {
   /**
    * Takes mono samples in [-1, 1] at the stream's rate, any number of them. Samples that are not finite are refused.
    * Resolves when more may be fed: a caller that awaits it never overfills the queue.
+   * @throws ArgumentError for anything but a `Float32Array`
    * @throws SpeechError `AUDIO_INVALID` for NaN, `CLOSED` after `finish` or `close`, `OVER_CAPACITY` when fed without waiting
    */
   feed(samples: Float32Array): Promise<void>;
@@ -109,8 +110,15 @@ export interface SpeechEngine {
   /** The latency modes: every attention context that can be streamed; the default first. */
   readonly modes: readonly LatencyMode[];
   /**
+   * The context that `transcribe` uses unless told. Where `modes` does not list it, no stream of this engine can have it:
+   * an encoder of style `regular` that looks ahead does so in every layer, beyond the end of any chunk (NeMo's own stream
+   * encodes all that look-ahead again for each step). Such a stream's text is `transcribe`'s in the context of its mode.
+   */
+  readonly defaultContext: readonly number[];
+  /**
    * Opens a stream, or goes on with a saved one.
    * @param onEvent called in order; must not throw
+   * @throws ArgumentError for options or a receiver of the wrong type, RangeError for numbers out of range
    * @throws SpeechError `OVER_CAPACITY` when the machine carries no further stream in real time
    */
   open(options: StreamOptions, onEvent: (event: StreamEvent) => void, saved?: Uint8Array): Promise<SpeechStream>;

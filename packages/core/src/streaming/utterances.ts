@@ -6,9 +6,10 @@ import type { Head } from "../recognition/head-decoder.ts";
 import type { Tokenizer } from "../tokenizer/tokenizer.ts";
 import { buildTranscript } from "../transcript/build.ts";
 import type { HeadCalibration } from "../transcript/calibration.ts";
-import { eventName, separateEvents, textRules } from "../transcript/text.ts";
+import { eventName, separateEvents, textOf, textRules } from "../transcript/text.ts";
 import type { TimedText } from "../transcript/transcript.ts";
 import type { EndpointRules, FinalEvent, InterimEvent } from "./stream.ts";
+import { createTextUnits, joinTexts } from "./text-units.ts";
 import { joinFastWords } from "./two-speed.ts";
 
 /** What the division of a stream into utterances has to remember: plain data. */
@@ -31,6 +32,14 @@ export interface Utterances {
    * @param fast what a faster lane has found, for the interim
    */
   update(heardSec: number, silenceSec?: number, fast?: OpenHypothesis): (FinalEvent | InterimEvent)[];
+  /**
+   * Finals that are due at a place, of the tokens before it: one that is decoded, or one behind, where a detector has
+   * heard silence since before what is decoded.
+   * @param step the place
+   */
+  endsAt(step: number, heardSec: number, silenceSec?: number): FinalEvent[];
+  /** The interim, if its text has changed. */
+  interim(heardSec: number): InterimEvent[];
   /** Everything found so far as a final, if there is text. */
   cut(reason: FinalEvent["reason"], heardSec: number): FinalEvent[];
   save(): SavedUtterances;
@@ -89,18 +98,7 @@ export function createUtterances(parts: UtteranceParts, saved?: SavedUtterances)
   const secOfStep = stepSec(spec);
   const eouId = tokenizer.pieces.findIndex((_, id) => eventName(id, tokenizer) === spec.decoding.eouString);
   const textual = textRules(tokenizer, spec.decoding, head);
-  const { marks } = textual;
-  /** A token that begins a word and shows more than marks, which belong to the word before. */
-  const beginsWord = (token: number): boolean => {
-    const shown = tokenizer.decode([token]).trim();
-    const isMark = shown !== "" && [...shown].every((character) => marks.has(character));
-    return tokenizer.startsWord(token) && !isMark;
-  };
-  /** The last place behind `from` where a word begins; `from` where none does. */
-  const lastWordBegin = (tokens: readonly number[], from: number): number => {
-    const place = tokens.findLastIndex(beginsWord);
-    return Math.max(from, place);
-  };
+  const units = createTextUnits(tokenizer, textual.marks);
   const transcript = (tokens: Hypothesis, durationSec: number) =>
     buildTranscript(tokens, tokenizer, {
       spec,
@@ -109,8 +107,11 @@ export function createUtterances(parts: UtteranceParts, saved?: SavedUtterances)
       durationSec,
       calibration: parts.calibration,
     });
-  /** Tokens that are events stand beside the text, not in it: a stream's text is what was said. */
-  const transcriptOf = (tokens: Hypothesis, durationSec = Number.POSITIVE_INFINITY) => {
+  /**
+   * Times end with the sound that was heard: a recording may end inside of its last step, which is known only later.
+   * Tokens that are events stand beside the text, not in it: a stream's text is what was said.
+   */
+  const transcriptOf = (tokens: Hypothesis, durationSec: number) => {
     const { speech, events } = separateEvents(tokens, spec.decoding, textual);
     return {
       ...transcript(speech, durationSec),
@@ -120,9 +121,8 @@ export function createUtterances(parts: UtteranceParts, saved?: SavedUtterances)
 
   function finalOf(end: number, reason: FinalEvent["reason"], heardSec: number): FinalEvent[] {
     const part = sliceHypothesis(hypothesis, state.numFinal, end);
-    const isJoined = !state.isFirst && part.tokens.length > 0 && !beginsWord(part.tokens[0]);
-    // Times end with the recording, as soon as its end is known to whoever hears the events.
-    const { text, words, tokens, events } = transcriptOf(part, reason === "end" ? heardSec : undefined);
+    const isJoined = !state.isFirst && part.tokens.length > 0 && !units.beginsWord(part.tokens[0]);
+    const { text, words, tokens, events } = transcriptOf(part, heardSec);
     state.numFinal = end;
     dropFinal(hypothesis, state);
     state.stableText = "";
@@ -148,55 +148,83 @@ export function createUtterances(parts: UtteranceParts, saved?: SavedUtterances)
     return [event];
   }
 
-  /** Where an utterance ends now, if it does. */
-  function due(silenceSec: number | undefined): { end: number; reason: FinalEvent["reason"] } | undefined {
-    const { tokens, steps, endSteps, numSteps } = hypothesis;
+  /** Where an utterance ends at a place, if it does. */
+  function due(
+    step: number,
+    silenceSec: number | undefined,
+  ): { end: number; reason: FinalEvent["reason"] } | undefined {
+    const { steps, endSteps, numSteps } = hypothesis;
+    const later = step < numSteps ? steps.findIndex((each) => each >= step) : -1;
+    const tokens = later < 0 ? hypothesis.tokens : hypothesis.tokens.slice(0, later);
     const from = state.numFinal;
-    if (from === tokens.length) return undefined;
+    if (from >= tokens.length) return undefined;
     const eou = eouId < 0 ? -1 : tokens.indexOf(eouId, from);
     if (eou >= 0) return { end: eou + 1, reason: "eou" };
-    const quietSec = (numSteps - endSteps[tokens.length - 1]) * secOfStep;
-    // A detector tells of silence before the decoder has heard the last word out.
-    const heardSilence = silenceSec === undefined ? quietSec : Math.min(silenceSec, quietSec + LATE_SEC);
-    const silent = silenceSec === undefined || quietSec >= SETTLING_SEC ? heardSilence : 0;
-    if (rules.silence !== "none" && silent >= rules.minSilenceSec) return { end: tokens.length, reason: "silence" };
-    if ((numSteps - steps[from]) * secOfStep < rules.maxUtteranceSec) return undefined;
-    const begin = lastWordBegin(tokens, from);
+    if (rules.silence !== "none" && silenceAt(step, endSteps[tokens.length - 1], silenceSec) >= rules.minSilenceSec) {
+      return { end: tokens.length, reason: "silence" };
+    }
+    if ((Math.min(step, numSteps) - steps[from]) * secOfStep < rules.maxUtteranceSec) return undefined;
+    const begin = units.lastBegin(tokens, from);
     return begin > from ? { end: begin, reason: "max-utterance" } : undefined;
   }
 
+  /** Silence at a place, as far as the decoder, whose last token ends at `endStep`, does not contradict a detector. */
+  function silenceAt(step: number, endStep: number, silenceSec: number | undefined): number {
+    const quietSec = (step - endStep) * secOfStep;
+    if (silenceSec === undefined) return quietSec;
+    // A detector tells of silence before the decoder has heard the last word out, and of sound it has yet to decode.
+    const isHeardOut = (Math.min(step, hypothesis.numSteps) - endStep) * secOfStep >= SETTLING_SEC;
+    const isDecoded = (step - hypothesis.numSteps) * secOfStep <= silenceSec;
+    return isHeardOut && isDecoded ? Math.min(silenceSec, quietSec + LATE_SEC) : 0;
+  }
+
+  function finalsAt(step: number, heardSec: number, silenceSec: number | undefined): FinalEvent[] {
+    const finals: FinalEvent[] = [];
+    for (let next = due(step, silenceSec); next !== undefined; next = due(step, silenceSec)) {
+      finals.push(...finalOf(next.end, next.reason, heardSec));
+    }
+    return finals;
+  }
+
   function interim(heardSec: number, fast: OpenHypothesis | undefined): InterimEvent[] {
-    const slow = transcriptOf(sliceHypothesis(hypothesis, state.numFinal, hypothesis.tokens.length));
-    const stable = slow.text.slice(0, Math.max(0, slow.text.lastIndexOf(" ")));
-    if (stable.startsWith(state.stableText)) state.stableText = stable;
-    const ahead = fast ? fastWords(fast, slow.words) : [];
+    const slow = transcriptOf(sliceHypothesis(hypothesis, state.numFinal, hypothesis.tokens.length), heardSec);
+    const stable = stableText();
+    // A checkpoint's own pattern of tags may take away what stood there: then nothing more is promised.
+    if (stable.startsWith(state.stableText) && slow.text.startsWith(stable)) state.stableText = stable;
+    const ahead = fast ? fastWords(fast, slow.words, heardSec) : [];
     const words = [...slow.words, ...ahead];
-    const text = [slow.text, ...ahead.map((word) => word.text)].filter((part) => part !== "").join(" ");
+    const text = joinTexts([slow.text, ...ahead.map((word) => word.text)]);
     if (text === state.interimText) return [];
     state.interimText = text;
     return [{ type: "interim", utterance: state.utterance, text, stableText: state.stableText, words, heardSec }];
   }
 
+  /** The text of the utterance before its last unit: that may still grow, or begin the next utterance. */
+  function stableText(): string {
+    const end = units.lastBegin(hypothesis.tokens, state.numFinal);
+    const { speech } = separateEvents(sliceHypothesis(hypothesis, state.numFinal, end), spec.decoding, textual);
+    return textOf(speech.tokens, textual);
+  }
+
   /** The words that the faster lane has beyond the slower one's; forgets the tokens that it needs no more. */
-  function fastWords(fast: OpenHypothesis, slow: readonly TimedText[]): readonly TimedText[] {
+  function fastWords(fast: OpenHypothesis, slow: readonly TimedText[], heardSec: number): readonly TimedText[] {
     const { numSteps } = hypothesis;
     const from = fast.steps.findIndex((step) => step >= numSteps);
     // A few words before, so that one that both have is seen to be the same.
-    const begin = lastWordBegin(from < 0 ? fast.tokens : fast.tokens.slice(0, from + 1), 0);
+    const begin = units.lastBegin(from < 0 ? fast.tokens : fast.tokens.slice(0, from + 1), 0);
     dropTokens(fast, begin);
     if (from < 0) return [];
-    const { words } = transcriptOf(sliceHypothesis(fast, 0, fast.tokens.length));
+    const { words } = transcriptOf(sliceHypothesis(fast, 0, fast.tokens.length), heardSec);
     return joinFastWords(slow.at(-1) ?? state.lastWord, words, numSteps);
   }
 
   return {
-    update(heardSec, silenceSec, fast) {
-      const finals: FinalEvent[] = [];
-      for (let next = due(silenceSec); next !== undefined; next = due(silenceSec)) {
-        finals.push(...finalOf(next.end, next.reason, heardSec));
-      }
-      return [...finals, ...interim(heardSec, fast)];
-    },
+    update: (heardSec, silenceSec, fast) => [
+      ...finalsAt(hypothesis.numSteps, heardSec, silenceSec),
+      ...interim(heardSec, fast),
+    ],
+    endsAt: finalsAt,
+    interim: (heardSec) => interim(heardSec, undefined),
     cut: (reason, heardSec) => finalOf(hypothesis.tokens.length, reason, heardSec),
     save: () => ({ ...state }),
   };

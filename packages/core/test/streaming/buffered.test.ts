@@ -133,6 +133,26 @@ describe("a model whose attention is limited", async () => {
   });
 });
 
+describe("a model whose default looks ahead in every layer", async () => {
+  const model = await variant((encoder) =>
+    withContexts(encoder, "regular", [
+      [70, 1],
+      [70, 0],
+    ]),
+  );
+
+  test("streams with caches in what a chunk contains, and says which context that is not", async () => {
+    const engine = await openSpeechEngine(model, runtime, { now });
+    expect(engine.modes.map(({ attContext }) => attContext)).toEqual([[70, 0]]);
+    expect(engine.defaultContext).toEqual([70, 1]);
+    await expect(engine.open({ attContext: [70, 1] }, () => {})).rejects.toMatchObject({ code: "MODEL_UNSUPPORTED" });
+    await engine.close();
+    const inWindows = await openSpeechEngine(model, runtime, { now, method: "buffered" });
+    expect(inWindows.modes[0].attContext).toEqual(inWindows.defaultContext);
+    await inWindows.close();
+  });
+});
+
 /** A recogniser of tables behind real features: an encoder row is what eight frames of sound are, and nothing else. */
 async function tableRecognizer(
   durations: readonly number[],

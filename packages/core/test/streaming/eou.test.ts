@@ -32,6 +32,9 @@ function eouModel(seed: number, durations: readonly number[]): { spec: ModelSpec
   };
 }
 
+/** A causal encoder hears a step when its first frame has come: the recording may end behind it. */
+const heardSec = (numSteps: number) => numSteps * 0.08 - 0.07;
+
 /** Decodes `numSteps` steps in pieces, and follows the hypothesis with rules that cut at `<EOU>` only. */
 async function follow(seed: number, durations: readonly number[], numSteps: number, pieces: readonly number[]) {
   const { spec, model } = eouModel(seed, durations);
@@ -56,9 +59,9 @@ async function follow(seed: number, durations: readonly number[], numSteps: numb
     const size = Math.min(pieces[n % pieces.length], numSteps - at);
     await decoder.push([{ state, encoded: rows.subarray(at * 2, (at + size) * 2), numSteps: size }]);
     at += size;
-    keep(utterances.update(at * 0.08));
+    keep(utterances.update(heardSec(at)));
   }
-  keep(utterances.cut("end", numSteps * 0.08));
+  keep(utterances.cut("end", heardSec(numSteps)));
   const hypothesis = closeHypothesis(whole.hypothesis);
   return { finals, hypothesis, spec, head } as const;
 }
@@ -83,6 +86,9 @@ describe("utterances of a model with a token for their end", () => {
         );
         for (const final of finals) {
           expect(final.text).not.toMatch(/<EO[UB]>/);
+          for (const timed of [final, ...final.words, ...final.tokens, ...(final.events ?? [])]) {
+            expect(timed.endSec).toBeLessThanOrEqual(final.heardSec);
+          }
           const ends = (final.events ?? []).filter(({ text }) => text === "<EOU>");
           expect(ends).toHaveLength(final.reason === "eou" ? 1 : 0);
           for (const { id } of final.tokens) expect(id).not.toBe(EOU);

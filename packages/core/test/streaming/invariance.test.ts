@@ -146,6 +146,23 @@ describe("streams", () => {
   });
 
   test.each(["ctc", "transducer"] as const)(
+    "give of a few samples what `transcribe` gives, which is nothing below a frame: %s",
+    async (head) => {
+      for (const numSamples of [0, 1, 2, 80, 159, 160, 161, 319, 320, 1279, 1280, 1281]) {
+        // Loud enough for a token, were there a step.
+        const samples = waveforms[0].subarray(8000, 8000 + numSamples);
+        for (const attContext of MODES) {
+          const [{ text, tokens }] = await recognizer.transcribe([samples], { head, attContext });
+          const events = await runAlone(opened, samples, { head, attContext });
+          expect(textOf(events)).toBe(text);
+          expect(tokensOf(events)).toEqual(timesOf(tokens));
+          if (numSamples < 160) expect([events, tokens]).toEqual([[], []]);
+        }
+      }
+    },
+  );
+
+  test.each(["ctc", "transducer"] as const)(
     "give the tokens, times and text of the whole recording: %s",
     async (head) => {
       for (const attContext of MODES) {

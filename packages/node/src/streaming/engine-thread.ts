@@ -1,11 +1,12 @@
 import type { Worker, WorkerOptions } from "node:worker_threads";
 import { SpeechError } from "@nemo-stt/core";
+import { RunGate } from "../run-gate.ts";
 import { type LaneMode, ThreadLoad } from "./admission.ts";
 import { unpackError } from "./crossing-error.ts";
 import { type Deferred, deferred } from "./deferred.ts";
 import type { RemoteStream } from "./remote-stream.ts";
-import { RunGate } from "./run-gate.ts";
-import type { StreamCommand, ThreadReport, ThreadStart } from "./thread-messages.ts";
+import type { StreamCommand, ThreadCommand, ThreadReport, ThreadStart } from "./thread-messages.ts";
+import { Watchdog } from "./watchdog.ts";
 
 /** Threads run what was built, also where this file is run from its source: Node 20 does not strip types in workers. */
 const ENTRY = new URL(
@@ -40,7 +41,8 @@ export class EngineThread {
   #worker: Worker | undefined;
   #gate = new RunGate();
   #ready: Deferred<void> = deferred();
-  #outbox: StreamCommand[] = [];
+  #watchdog = new Watchdog();
+  #outbox: ThreadCommand[] = [];
   #transfer: ArrayBuffer[] = [];
   #numFailedStarts = 0;
   #isReady = false;
@@ -112,6 +114,17 @@ export class EngineThread {
     this.#transfer = [];
   }
 
+  /** Looks whether the thread still answers; one that does not is ended, as if it had died. @param now in seconds */
+  watch(now: number): void {
+    if (this.isDead) return;
+    const state = this.#isReady ? (this.#streams.size > 0 ? "working" : "resting") : "starting";
+    const hungSec = this.#watchdog.look(now, state, () => {
+      this.#outbox.push({ kind: "ping" });
+      this.flush();
+    });
+    if (hungSec !== undefined) this.#crash(this.#worker, `no answer for ${Math.round(hungSec)} s`);
+  }
+
   /** Ends the thread at once. */
   async close(): Promise<void> {
     const worker = this.#worker;
@@ -137,6 +150,7 @@ export class EngineThread {
     });
     makeSafe(worker, gate);
     worker.on("message", (reports: ThreadReport[]) => {
+      if (worker === this.#worker) this.#watchdog.heard();
       for (const report of reports) if (worker === this.#worker) this.#receive(report);
     });
     worker.on("error", (error: Error) => this.#crash(worker, error.message));
@@ -147,6 +161,7 @@ export class EngineThread {
     });
     this.#worker = worker;
     this.#gate = gate;
+    this.#watchdog = new Watchdog();
   }
 
   #receive(report: ThreadReport): void {
@@ -163,13 +178,15 @@ export class EngineThread {
       const error = unpackError(report.error);
       this.#ready.reject(error);
       this.#crash(this.#worker, error.message);
-    } else {
+    } else if (report.kind !== "pong") {
       this.#streams.get(report.stream)?.receive(report);
     }
   }
 
   #crash(worker: Worker | undefined, reason: string): void {
     if (!worker || worker !== this.#worker) return;
+    // One that hangs inside of a run ends when the run does, if ever: nobody waits for it.
+    worker.unref();
     void worker.terminate();
     const hasWorked = this.#isReady;
     this.#worker = undefined;

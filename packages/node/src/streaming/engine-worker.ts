@@ -9,10 +9,10 @@ import {
   type StreamEvent,
 } from "@nemo-stt/core";
 import { openAnyModel, openModel } from "../model.ts";
+import { gatedRuntime } from "../run-gate.ts";
 import { nodeRuntime } from "../runtime.ts";
 import { packError } from "./crossing-error.ts";
-import { gatedRuntime } from "./run-gate.ts";
-import type { StreamCommand, ThreadReport, ThreadStart } from "./thread-messages.ts";
+import type { StreamCommand, ThreadCommand, ThreadReport, ThreadStart } from "./thread-messages.ts";
 
 type Command<K extends StreamCommand["kind"]> = Extract<StreamCommand, { kind: K }>;
 
@@ -113,8 +113,8 @@ async function start(options: ThreadStart): Promise<void> {
     onBatch: (report) => tell({ kind: "batch", report }),
     onFailure: die,
   });
-  parentPort?.on("message", (commands: StreamCommand[]) => {
-    for (const command of commands) take(engine, command);
+  parentPort?.on("message", (commands: ThreadCommand[]) => {
+    for (const command of commands) command.kind === "ping" ? tell({ kind: "pong" }) : take(engine, command);
   });
   tell({ kind: "ready", costs });
 }

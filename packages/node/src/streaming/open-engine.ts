@@ -5,9 +5,14 @@ import {
   type BatchReport,
   type BatchRules,
   type Calibration,
+  checkArgument,
+  checkNumbers,
+  checkObject,
+  checkWord,
   type GraphLocation,
   isBuffered,
   type ModelSpec,
+  type Precision,
   type SpeechEngine,
   type SpeechEngineOptions,
   SpeechError,
@@ -90,9 +95,8 @@ export async function openEngine(
   model: string = BUNDLED_MODELS.speech,
   options: OpenEngineOptions = {},
 ): Promise<Engine> {
+  checkOptions(model, options);
   const numWorkers = options.numWorkers ?? availableParallelism();
-  checkCount("numWorkers", numWorkers);
-  if (options.maxStreams !== undefined) checkCount("maxStreams", options.maxStreams);
   const described = await describe(model, options);
   const kind = streamKind(described.name, described.spec, described.inWindows, options.buffered);
   const vad = options.vad === false ? undefined : await openModel(options.vad ?? BUNDLED_MODELS.vad);
@@ -121,6 +125,32 @@ export async function openEngine(
   await engine.start();
   return engine;
 }
+
+/** @throws ArgumentError for values of the wrong type, RangeError for numbers that make no sense */
+function checkOptions(model: string, options: OpenEngineOptions): void {
+  const advice = "Give a path, a model's name, or nothing for the bundled model.";
+  checkArgument(typeof model === "string", "openEngine: model", "a string", model, advice);
+  checkObject("openEngine: options", options);
+  const { method, precision, vad } = options;
+  checkWord("openEngine: options.method", method, ["cache-aware", "buffered"]);
+  checkWord("openEngine: options.precision", precision, ["float32", "float16", "int8"] satisfies Precision[]);
+  const isVad = vad === undefined || vad === false || typeof vad === "string";
+  checkArgument(isVad, "openEngine: options.vad", "a string or false", vad, "Leave it out for the bundled model.");
+  checkNumbers("openEngine: options", options, [...COUNTS, ...SECONDS]);
+  for (const name of COUNTS) checkCount(name, options[name] ?? 1);
+  for (const name of SECONDS) {
+    const value = options[name] ?? 1;
+    if (value > 0) continue; // False for NaN, too.
+    throw new RangeError(`options.${name} must be a number of seconds above 0, got ${value}.`);
+  }
+  for (const name of ["onCrash", "onBatch", "onExport", "createWorker"] as const) {
+    const isRight = options[name] === undefined || typeof options[name] === "function";
+    checkArgument(isRight, `openEngine: options.${name}`, "a function", options[name], "Leave it out, or give one.");
+  }
+}
+
+const COUNTS = ["numWorkers", "numThreads", "maxStreams"] as const;
+const SECONDS = ["idleTimeoutSec", "snapshotSec"] as const;
 
 function checkCount(name: string, value: number): void {
   if (Number.isInteger(value) && value > 0) return;

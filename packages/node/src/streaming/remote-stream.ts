@@ -1,4 +1,11 @@
-import { checkSamples, SpeechError, type SpeechStream, type StreamEvent, type StreamOptions } from "@nemo-stt/core";
+import {
+  checkPacket,
+  checkSamples,
+  SpeechError,
+  type SpeechStream,
+  type StreamEvent,
+  type StreamOptions,
+} from "@nemo-stt/core";
 import { unpackError } from "./crossing-error.ts";
 import { type Deferred, deferred } from "./deferred.ts";
 import { Requests } from "./requests.ts";
@@ -110,6 +117,7 @@ export class RemoteStream implements EngineStream {
   }
 
   async feed(samples: Float32Array): Promise<void> {
+    checkPacket(samples);
     this.#check();
     checkSamples(samples);
     if (this.#underWaySec > REFUSED_AFTER_SEC) {

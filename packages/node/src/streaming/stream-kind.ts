@@ -4,6 +4,7 @@ import {
   type BufferedOptions,
   bufferedMode,
   bufferedModes,
+  defaultContext,
   type LatencyMode,
   lanesOf,
   type ModelSpec,
@@ -21,6 +22,7 @@ export interface StreamKind {
   readonly blankId: number;
   readonly sampleRateHz: number;
   readonly modes: readonly LatencyMode[];
+  readonly defaultContext: readonly number[];
   /** Memory of one stream in one mode: caches, or the sound of a window. */
   readonly laneBytes: number;
   /** The modes that read a stream. @throws SpeechError `MODEL_UNSUPPORTED` for contexts that the model does not have */
@@ -33,7 +35,13 @@ export interface StreamKind {
 export function streamKind(name: string, spec: ModelSpec, inWindows: boolean, buffered?: BufferedOptions): StreamKind {
   const { transducer, ctc } = spec.heads;
   const blankId = transducer?.vocabularySize ?? (ctc?.numClasses ?? 1) - 1;
-  const shared = { name, blankId, sampleRateHz: spec.sampleRateHz, modes: speechModes(spec, inWindows, buffered) };
+  const shared = {
+    name,
+    blankId,
+    sampleRateHz: spec.sampleRateHz,
+    modes: speechModes(spec, inWindows, buffered),
+    defaultContext: defaultContext(spec),
+  };
   if (!inWindows) {
     return {
       ...shared,

@@ -8,8 +8,8 @@ import type {
   StreamEvent,
   StreamOptions,
 } from "@nemo-stt/core";
+import type { GateMemory } from "../run-gate.ts";
 import type { CrossingError } from "./crossing-error.ts";
-import type { GateMemory } from "./run-gate.ts";
 
 /** What a thread is started with. */
 export interface ThreadStart {
@@ -28,6 +28,9 @@ export interface ThreadStart {
   readonly measures: boolean;
   readonly gate: GateMemory;
 }
+
+/** What a thread is told: of one stream, or to answer. */
+export type ThreadCommand = StreamCommand | { readonly kind: "ping" };
 
 /** What a thread is told of one stream. Positions are samples since the stream was opened in this engine. */
 export type StreamCommand =
@@ -49,6 +52,8 @@ export type ThreadReport =
   /** The thread cannot work at all. */
   | { readonly kind: "refused"; readonly error: CrossingError }
   | { readonly kind: "batch"; readonly report: BatchReport }
+  /** The answer to a `ping`: its event loop goes on. */
+  | { readonly kind: "pong" }
   | StreamReport;
 
 /** What a thread tells of one stream. */

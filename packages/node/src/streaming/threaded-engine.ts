@@ -1,5 +1,6 @@
 import {
   type BatchReport,
+  checkOpenArguments,
   SpeechError,
   type StreamEvent,
   type StreamOptions,
@@ -56,6 +57,7 @@ const MAX_RESTS_PER_SWEEP = 8;
 export class ThreadedEngine implements Engine, ThreadHost, RemoteHost {
   readonly sampleRateHz: number;
   readonly modes: Engine["modes"];
+  readonly defaultContext: Engine["defaultContext"];
   readonly model: Engine["model"];
   readonly createWorker: CreateWorker;
   readonly #kind: StreamKind;
@@ -81,6 +83,7 @@ export class ThreadedEngine implements Engine, ThreadHost, RemoteHost {
     this.model = { name: kind.name, blankId: kind.blankId };
     this.sampleRateHz = kind.sampleRateHz;
     this.modes = kind.modes;
+    this.defaultContext = kind.defaultContext;
     this.createWorker = options.createWorker;
     this.#threads = Array.from({ length: options.numWorkers }, () => new EngineThread(options.start, this));
     process.on("exit", this.#onExit);
@@ -102,6 +105,7 @@ export class ThreadedEngine implements Engine, ThreadHost, RemoteHost {
   }
 
   async open(options: StreamOptions, onEvent: (event: StreamEvent) => void, saved?: Uint8Array): Promise<EngineStream> {
+    checkOpenArguments(options, onEvent);
     if (this.#isDraining || this.#closing) throw ended();
     const chosen = saved ? savedStreamOptions(saved) : options;
     const lanes = this.#kind.lanesOf(chosen);
@@ -249,6 +253,7 @@ export class ThreadedEngine implements Engine, ThreadHost, RemoteHost {
   }
 
   #sweep(): void {
+    for (const thread of this.#threads) thread.watch(this.now());
     const { idleTimeoutSec } = this.#options;
     let numSaved = 0;
     for (const stream of this.#places.keys()) {

@@ -1,5 +1,6 @@
 import { Worker } from "node:worker_threads";
 import { type OrtTensor, type OrtValueMetadata, SpeechError, type Tensor } from "@nemo-stt/core";
+import { closeAtExit, RunGate } from "../run-gate.ts";
 import type { OrtArguments } from "../runtime.ts";
 
 /** What the worker is asked. Graphs have numbers that never come twice. */
@@ -32,7 +33,8 @@ interface Waiting {
 
 /**
  * One worker thread with ONNX Runtime in it. Starts with the first request; when it crashes, its requests are rejected
- * with `RUNTIME_FAILED` and the next request starts another. An idle thread does not keep the process alive.
+ * with `RUNTIME_FAILED` and the next request starts another. An idle thread does not keep the process alive, and the end of
+ * the process waits for the run under way (see `RunGate`).
  */
 export class OrtThread {
   readonly #entry: URL;
@@ -105,12 +107,17 @@ export class OrtThread {
 
   #started(): Worker {
     if (this.#worker) return this.#worker;
-    const worker = new Worker(this.#entry, { name: "nemo-stt-ort" });
+    const gate = new RunGate();
+    const forget = closeAtExit(gate);
+    const worker = new Worker(this.#entry, { name: "nemo-stt-ort", workerData: { gate: gate.memory } });
     worker.unref();
     worker.on("message", (answer: Answer) => this.#settle(answer));
     worker.on("error", (error: Error) => this.#crash(worker, error.message));
     worker.on("messageerror", (error: Error) => this.#crash(worker, error.message));
-    worker.on("exit", (code) => this.#crash(worker, `exit code ${code}`));
+    worker.on("exit", (code) => {
+      forget();
+      this.#crash(worker, `exit code ${code}`);
+    });
     this.#worker = worker;
     return worker;
   }

@@ -1,7 +1,7 @@
 // @ts-check
 // Plain JavaScript, so that it starts as it is from the sources and from `dist`: Node 20 does not strip types in workers.
 // It knows nothing but ONNX Runtime; names, checks and errors belong to the side that asks (ort-thread.ts).
-import { parentPort } from "node:worker_threads";
+import { parentPort, workerData } from "node:worker_threads";
 import * as ort from "onnxruntime-node";
 
 /** @typedef {import("./ort-thread.ts").Request} Request */
@@ -48,17 +48,42 @@ async function release({ graph }) {
   return { value: undefined, transfer: [] };
 }
 
-/** @param {Request} request */
+/**
+ * @param {Request} request
+ * @returns {Promise<{ value: unknown, transfer: ArrayBuffer[] }>}
+ */
 function answer(request) {
   if (request.kind === "load") return load(request);
   if (request.kind === "run") return run(request);
   return release(request);
 }
 
+const IS_CLOSED = 0;
+const NUM_RUNS = 1;
+const gate = new Int32Array(/** @type {{ gate: SharedArrayBuffer }} */ (workerData).gate);
+
+/**
+ * Does something unless the process is ending, which waits for it (`RunGate` on the other side): ONNX Runtime can neither
+ * return nor throw in a thread that is ending.
+ * @template T
+ * @param {() => Promise<T>} action
+ * @returns {Promise<T>}
+ */
+async function pass(action) {
+  Atomics.add(gate, NUM_RUNS, 1);
+  try {
+    if (Atomics.load(gate, IS_CLOSED) === 0) return await action();
+  } finally {
+    Atomics.sub(gate, NUM_RUNS, 1);
+    Atomics.notify(gate, NUM_RUNS);
+  }
+  return new Promise(() => {});
+}
+
 /** @param {Request & { id: number }} request */
 async function handle(request) {
   try {
-    const { value, transfer } = await answer(request);
+    const { value, transfer } = await pass(() => answer(request));
     parentPort?.postMessage({ id: request.id, value }, transfer);
   } catch (error) {
     parentPort?.postMessage({ id: request.id, error: error instanceof Error ? error.message : String(error) });

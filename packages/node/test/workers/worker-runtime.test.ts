@@ -1,3 +1,5 @@
+import { execFile } from "node:child_process";
+import { promisify } from "node:util";
 import { float32 } from "@nemo-stt/core";
 import { describe, expect, test } from "vitest";
 import { workerRuntime } from "../../src/index.ts";
@@ -63,6 +65,12 @@ describe("workerRuntime", () => {
     await expect(session.run({ x: row(1, 2, 3) })).rejects.toMatchObject({ code: "CLOSED" });
     await expect(runtime.load({ bytes })).rejects.toMatchObject({ code: "CLOSED" });
     await session.close();
+  });
+
+  test.each([20, 150, 400])("lets a process end while its threads are inside of runs, after %d ms", async (ms) => {
+    const script = new URL("./leave.mjs", import.meta.url).pathname;
+    const { stdout, stderr } = await promisify(execFile)(process.execPath, [script, `${ms}`]);
+    expect([stdout, stderr]).toEqual(["leaving\n", ""]);
   });
 
   test("refuses a number of workers that is none", () => {

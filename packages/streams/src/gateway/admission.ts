@@ -19,6 +19,7 @@ export function patientEngine(engine: SpeechEngine, { clock, wait, admissionMs }
   return {
     sampleRateHz: engine.sampleRateHz,
     modes: engine.modes,
+    defaultContext: engine.defaultContext,
     get numStreams() {
       return engine.numStreams;
     },

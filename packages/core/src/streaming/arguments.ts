@@ -1,0 +1,92 @@
+import type { StreamEvent, StreamOptions } from "./stream.ts";
+
+/**
+ * A value of the wrong type from a caller that no compiler checks: a `TypeError`, as the language's own, with a stable
+ * code. Messages read `where: expected X, got Y. What to do.`
+ */
+export class ArgumentError extends TypeError {
+  readonly code = "ARGUMENT_INVALID";
+}
+
+/** What a value is, for a message: `null`, `an Array`, `a Uint8Array`, `"soon"`. */
+function kindOf(value: unknown): string {
+  if (value === null || value === undefined || typeof value === "number") return String(value);
+  if (typeof value === "string") return value.length > 20 ? "a string" : JSON.stringify(value);
+  const tag = typeof value === "object" ? Object.prototype.toString.call(value).slice(8, -1) : typeof value;
+  return `${/^(?!Ui)[AEIOU]/i.test(tag) ? "an" : "a"} ${tag}`;
+}
+
+/** Refuses a value that is not of a kind. @throws ArgumentError */
+export function checkArgument(isRight: boolean, where: string, expected: string, value: unknown, advice: string): void {
+  if (!isRight) throw new ArgumentError(`${where}: expected ${expected}, got ${kindOf(value)}. ${advice}`);
+}
+
+const isObject = (value: unknown): boolean =>
+  typeof value === "object" && value !== null && !Array.isArray(value) && !ArrayBuffer.isView(value);
+
+/** Refuses what is no object of options. @throws ArgumentError */
+export function checkObject(where: string, value: unknown): void {
+  checkArgument(isObject(value), where, "an object of options", value, "Leave it out, or give {}.");
+}
+
+/** Refuses properties that are there and no numbers. @throws ArgumentError */
+export function checkNumbers<T extends object>(where: string, options: T, names: readonly (keyof T & string)[]): void {
+  for (const name of names) {
+    const value: unknown = options[name];
+    checkArgument(
+      value === undefined || typeof value === "number",
+      `${where}.${name}`,
+      "a number",
+      value,
+      "Leave it out, or give one.",
+    );
+  }
+}
+
+/** Refuses properties that are there and none of some words. @throws ArgumentError */
+export function checkWord(where: string, value: unknown, words: readonly string[]): void {
+  const isRight = value === undefined || words.includes(value as string);
+  checkArgument(isRight, where, words.map((word) => `"${word}"`).join(" or "), value, "Leave it out, or give one.");
+}
+
+/** Refuses what `open` of an engine cannot take. @throws ArgumentError */
+export function checkOpenArguments(options: StreamOptions, onEvent: (event: StreamEvent) => void): void {
+  checkObject("open: options", options);
+  const isFunction = typeof onEvent === "function";
+  checkArgument(
+    isFunction,
+    "open: onEvent",
+    "a function",
+    onEvent,
+    "Give the receiver of events as the second argument.",
+  );
+  checkNumbers("open: options", options, ["sampleRateHz"]);
+  for (const name of ["attContext", "fastAttContext"] as const) {
+    const value: unknown = options[name];
+    const isContext = Array.isArray(value) && value.every((part) => typeof part === "number");
+    const advice = "Leave it out, or give one of the engine's `modes`.";
+    checkArgument(value === undefined || isContext, `open: options.${name}`, "an array of numbers", value, advice);
+  }
+  const isHead = options.head === undefined || typeof options.head === "string";
+  checkArgument(
+    isHead,
+    "open: options.head",
+    "a head's name",
+    options.head,
+    "Leave it out, or give one the model has.",
+  );
+  const { endpoint, confidence } = options;
+  if (endpoint !== undefined) {
+    checkObject("open: options.endpoint", endpoint);
+    const numbers = ["minSilenceSec", "maxUtteranceSec", "minSpeechSec", "onset", "offset"] as const;
+    checkNumbers("open: options.endpoint", endpoint, numbers);
+  }
+  if (confidence !== undefined) checkObject("open: options.confidence", confidence);
+}
+
+/** Refuses a packet that is no array of floats, from any realm. @throws ArgumentError */
+export function checkPacket(samples: Float32Array): void {
+  const isFloats = Object.prototype.toString.call(samples) === "[object Float32Array]";
+  const advice = "Divide samples of 16 bits by 32768; `decodeSamples` reads bytes of any encoding.";
+  checkArgument(isFloats, "feed: samples", "a Float32Array of samples in [-1, 1]", samples, advice);
+}

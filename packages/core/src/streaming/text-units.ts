@@ -1,0 +1,52 @@
+import type { Tokenizer } from "../tokenizer/tokenizer.ts";
+
+/** Where in a growing row of tokens the text may be cut: what lies before such a place does not change any more. */
+export interface TextUnits {
+  /** True for a token that begins a word and shows more than marks, which belong to the word before. */
+  beginsWord(token: number): boolean;
+  /** The last place behind `from` where a unit begins (see `createTextUnits`); `from` where none does. */
+  lastBegin(tokens: readonly number[], from: number): number;
+}
+
+/** A character of a script that is written without spaces between words; Hangul has them. */
+const SPACELESS = String.raw`[\p{scx=Han}\p{scx=Hiragana}\p{scx=Katakana}\p{scx=Bopomofo}\p{scx=Thai}\p{scx=Lao}\p{scx=Khmer}\p{scx=Myanmar}\p{scx=Tibetan}]`;
+const BEGINS_SPACELESS = new RegExp(`^${SPACELESS}`, "u");
+const ENDS_SPACELESS = new RegExp(`${SPACELESS}$`, "u");
+/** Signs that change the character before them: vowels, tones, voicing. */
+const BEGINS_WITH_SIGN = /^\p{M}/u;
+
+/**
+ * The units of a vocabulary. A unit is a word where words have spaces between them, and a token where the script has none
+ * (Chinese, Japanese, Thai and others): greedy decoding never takes an emitted token back, so that only the last unit can
+ * still grow, by further pieces, a mark, or the missing bytes of its last character.
+ * @param marks punctuation that the vocabulary can write
+ */
+export function createTextUnits(tokenizer: Tokenizer, marks: ReadonlySet<string>): TextUnits {
+  const isMark = (text: string) => text !== "" && [...text].every((character) => marks.has(character));
+  const shownOf = (token: number) => tokenizer.decode([token]).trim();
+  const beginsWord = (token: number) => tokenizer.startsWord(token) && !isMark(shownOf(token));
+  const begins = (tokens: readonly number[], place: number): boolean => {
+    if (beginsWord(tokens[place])) return true;
+    const shown = shownOf(tokens[place]);
+    if (shown === "" || isMark(shown) || BEGINS_WITH_SIGN.test(shown)) return false;
+    // Bytes of a character show nothing of it one by one, so none begins a unit.
+    return !shown.startsWith("\ufffd") && (BEGINS_SPACELESS.test(shown) || endsSpaceless(shownOf(tokens[place - 1])));
+  };
+  return {
+    beginsWord,
+    lastBegin(tokens, from) {
+      for (let place = tokens.length - 1; place > from; place--) if (begins(tokens, place)) return place;
+      return from;
+    },
+  };
+}
+
+const endsSpaceless = (text: string): boolean => ENDS_SPACELESS.test(text);
+
+/** Texts one behind the other, with a space between them where the script has any. */
+export function joinTexts(texts: readonly string[]): string {
+  return texts.reduce((joined, text) => {
+    if (joined === "" || text === "") return joined + text;
+    return endsSpaceless(joined) || BEGINS_SPACELESS.test(text) ? joined + text : `${joined} ${text}`;
+  }, "");
+}
