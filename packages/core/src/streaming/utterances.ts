@@ -95,6 +95,8 @@ export function createUtterances(parts: UtteranceParts, saved?: SavedUtterances)
   const state: SavedUtterances = saved
     ? { ...saved }
     : { utterance: 0, numFinal: 0, stableText: "", interimText: "", isFirst: true };
+  /** Tokens of the hypothesis when the last interim was made. */
+  let numTold = -1;
   const secOfStep = stepSec(spec);
   const eouId = tokenizer.pieces.findIndex((_, id) => eventName(id, tokenizer) === spec.decoding.eouString);
   const textual = textRules(tokenizer, spec.decoding, head);
@@ -125,6 +127,7 @@ export function createUtterances(parts: UtteranceParts, saved?: SavedUtterances)
     const { text, words, tokens, events } = transcriptOf(part, heardSec);
     state.numFinal = end;
     dropFinal(hypothesis, state);
+    numTold = -1;
     state.stableText = "";
     state.interimText = "";
     if (text === "") return [];
@@ -187,6 +190,10 @@ export function createUtterances(parts: UtteranceParts, saved?: SavedUtterances)
   }
 
   function interim(heardSec: number, fast: OpenHypothesis | undefined): InterimEvent[] {
+    const { length } = hypothesis.tokens;
+    // Most chunks bring no token: nothing is made for them.
+    if (fast === undefined && length === numTold) return [];
+    numTold = length;
     const slow = transcriptOf(sliceHypothesis(hypothesis, state.numFinal, hypothesis.tokens.length), heardSec);
     const stable = stableText();
     // A checkpoint's own pattern of tags may take away what stood there: then nothing more is promised.
