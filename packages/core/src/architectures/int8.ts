@@ -1,6 +1,16 @@
 import type { GraphBuilder, Value } from "../onnx/graph.ts";
 import { add, mul, sizeOf, squeeze } from "../onnx/ops.ts";
-import { derived, type Net, weight } from "./net.ts";
+import { derived, type Net, type Weights, weight } from "./net.ts";
+
+/** A linear layer, torch's `[out, in]` weights and bias by name. */
+export interface LinearLayer {
+  readonly prefix: string;
+  readonly numIn: number;
+  readonly numOut: number;
+  /** The bias's name, where there is one. */
+  readonly bias: string | undefined;
+  readonly scale: number;
+}
 
 /**
  * `scale · (x · Wᵀ + b)` in 8 bits: weights with one scale an output column, activations with one scale a row.
@@ -9,35 +19,57 @@ import { derived, type Net, weight } from "./net.ts";
  * mates; scales per row keep every row independent of its batch, and are several times more exact.
  * Weights use 7 bits: u8 × s8 pairs then cannot saturate the 16-bit sums of x86 without VNNI.
  */
-export function int8Linear(
-  net: Net,
-  x: Value,
-  prefix: string,
-  options: { numIn: number; numOut: number; bias: string | undefined; scale: number },
-): Value {
+export function int8Linear(net: Net, x: Value, layer: LinearLayer): Value {
+  return int8Product(net, x, [layer]);
+}
+
+/** Layers of the same input, as one product that is split: with few rows most of the time is not in products. */
+export function int8Linears(net: Net, x: Value, layers: readonly LinearLayer[]): Value[] {
+  const sizes = net.g.ints(layers.map(({ numOut }) => numOut));
+  return net.g.ops("Split", [int8Product(net, x, layers), sizes], layers.length, { axis: 1 });
+}
+
+/** The columns of all layers, side by side. */
+function int8Product(net: Net, x: Value, layers: readonly LinearLayer[]): Value {
   const { g, w } = net;
-  const { numIn, numOut, bias, scale } = options;
   const rows = quantizeRows(net, x);
-  const name = `${prefix}.weight`;
-  const quantized = quantizeOnce(() => w.read(name), numOut, numIn);
+  const [{ numIn }] = layers;
+  const numOut = layers.reduce((sum, layer) => sum + layer.numOut, 0);
+  const name = layers.map(({ prefix }) => `${prefix}.weight`).join("+");
+  const quantized = twiceUsed(() => quantizeLayers(w, layers, numOut));
   const weights = g.initializer({
     name: `${name}:int8`,
     type: "int8",
     dims: [numIn, numOut],
     bytes: async () => (await quantized()).transposed,
   });
-  const columnScale = derived(net, `${name}:scale:${scale}`, [numOut], async () =>
-    (await quantized()).scales.map((s) => s * scale),
-  );
+  const scales = layers.map(({ scale }) => scale).join("+");
+  const columnScale = derived(net, `${name}:scale:${scales}`, [numOut], async () => (await quantized()).scales);
   // The runtime's own operator applies the column scales while a tile of sums is still in registers.
   const inputs = [rows.rows, weights, g.number(1), columnScale, rows.zero];
   const product = mul(g, g.op("MatMulIntegerToFloat", inputs, {}, "com.microsoft"), rows.scale);
-  if (!bias) return product;
-  const b =
-    scale === 1
-      ? weight(net, bias)
-      : derived(net, `${bias}:${scale}`, [numOut], async () => (await w.read(bias)).map((v) => v * scale));
-  return add(g, product, b);
+  const bias = biasOf(net, layers, numOut);
+  return bias === undefined ? product : add(g, product, bias);
+}
+
+/** The biases of all layers side by side, zero where one has none. */
+function biasOf(net: Net, layers: readonly LinearLayer[], numOut: number): Value | undefined {
+  const [{ bias, scale }] = layers;
+  if (layers.length === 1 && scale === 1) return bias && weight(net, bias);
+  if (layers.every((layer) => layer.bias === undefined)) return undefined;
+  const name = layers.map((layer) => `${layer.bias}:${layer.scale}`).join("+");
+  return derived(net, name, [numOut], async () => {
+    const all = new Float32Array(numOut);
+    let at = 0;
+    for (const layer of layers) {
+      const values = layer.bias === undefined ? [] : await net.w.read(layer.bias);
+      values.forEach((value, i) => {
+        all[at + i] = value * layer.scale;
+      });
+      at += layer.numOut;
+    }
+    return all;
+  });
 }
 
 /** Largest magnitude of a quantised weight: 7 bits. */
@@ -67,33 +99,42 @@ export function rowZeros(g: GraphBuilder, rows: Value): Value {
 const zeroPoint = (g: GraphBuilder, name: string, dims: readonly number[]): Value =>
   g.initializer({ name: `const/uint8/${name}`, type: "uint8", dims, bytes: () => Uint8Array.of(ACTIVATION_ZERO) });
 
-/** Reads and quantises a weight at most once while its two constants are written one after the other. */
-function quantizeOnce(read: () => Promise<Float32Array>, numOut: number, numIn: number) {
-  let pending: Promise<{ transposed: Uint8Array; scales: Float32Array }> | undefined;
+/** Makes something at most once for each two uses: after the second nothing holds it. */
+function twiceUsed<T>(make: () => Promise<T>): () => Promise<T> {
+  let pending: Promise<T> | undefined;
   let uses = 0;
   return async () => {
-    pending ??= read().then((values) => quantizeColumns(values, numOut, numIn));
+    pending ??= make();
     const result = await pending;
-    // Two constants share one quantisation; after the second nothing holds it.
     if (++uses % 2 === 0) pending = undefined;
     return result;
   };
 }
 
-/** `[out, in]` float32 → `[in, out]` int8 and one scale an output. */
-function quantizeColumns(
-  values: Float32Array,
-  numOut: number,
-  numIn: number,
-): { transposed: Uint8Array; scales: Float32Array } {
+interface QuantizedColumns {
+  /** int8 `[in, out]` */
+  readonly transposed: Uint8Array;
+  /** `[out]` */
+  readonly scales: Float32Array;
+}
+
+/** The weights of all layers, `[out, in]` each, as columns side by side. */
+async function quantizeLayers(w: Weights, layers: readonly LinearLayer[], numOut: number): Promise<QuantizedColumns> {
+  const [{ numIn }] = layers;
   const scales = new Float32Array(numOut);
-  const transposed = new Int8Array(numOut * numIn);
-  for (let o = 0; o < numOut; o++) {
-    let peak = 0;
-    for (let i = 0; i < numIn; i++) peak = Math.max(peak, Math.abs(values[o * numIn + i]));
-    const scale = peak / WEIGHT_LIMIT || 1;
-    scales[o] = scale;
-    for (let i = 0; i < numIn; i++) transposed[i * numOut + o] = Math.round(values[o * numIn + i] / scale);
+  const transposed = new Int8Array(numIn * numOut);
+  let first = 0;
+  for (const layer of layers) {
+    const values = await w.read(`${layer.prefix}.weight`);
+    for (let o = 0; o < layer.numOut; o++) {
+      const row = values.subarray(o * numIn, (o + 1) * numIn);
+      let peak = 0;
+      for (const value of row) peak = Math.max(peak, Math.abs(value));
+      const step = peak / WEIGHT_LIMIT || 1;
+      scales[first + o] = step * layer.scale;
+      for (let i = 0; i < numIn; i++) transposed[i * numOut + first + o] = Math.round(row[i] / step);
+    }
+    first += layer.numOut;
   }
   return { transposed: new Uint8Array(transposed.buffer), scales };
 }

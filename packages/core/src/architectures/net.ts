@@ -4,7 +4,7 @@ import { bytesOf, float, type GraphBuilder, type Value } from "../onnx/graph.ts"
 import { cast, reshape } from "../onnx/ops.ts";
 import { numElements } from "../tensor.ts";
 import { toFloat16 } from "./float16.ts";
-import { int8Linear } from "./int8.ts";
+import { int8Linear, int8Linears, type LinearLayer } from "./int8.ts";
 
 /** The tensors of a checkpoint as an architecture sees them: by name, read when the graph is written. */
 export interface Weights {
@@ -119,16 +119,33 @@ export function linear(
   prefix: string,
   options: { scale?: number; sizes?: [number, number] } = {},
 ): Value {
-  const { g, w } = net;
+  const layer = linearOf(net, prefix, options);
+  return net.precision === "int8" ? int8Linear(net, x, layer) : gemm(net, x, layer);
+}
+
+/** Linear layers of the same input, each as `linear`. */
+export function linears(
+  net: Net,
+  x: Value,
+  layers: readonly { readonly prefix: string; readonly scale?: number }[],
+): Value[] {
+  const all = layers.map(({ prefix, scale }) => linearOf(net, prefix, { scale }));
+  // In float32 each keeps its place in the checkpoint; joined they would have to be copied.
+  return net.precision === "int8" ? int8Linears(net, x, all) : all.map((layer) => gemm(net, x, layer));
+}
+
+function linearOf({ w }: Net, prefix: string, options: { scale?: number; sizes?: [number, number] }): LinearLayer {
   const [numOut, numIn] = options.sizes ?? [
     w.dims(`${prefix}.weight`)[0],
     numElements(w.dims(`${prefix}.weight`).slice(1)),
   ];
   const bias = w.has(`${prefix}.bias`) ? `${prefix}.bias` : undefined;
-  if (net.precision === "int8") return int8Linear(net, x, prefix, { numIn, numOut, bias, scale: options.scale ?? 1 });
-  const scale = float(options.scale ?? 1);
+  return { prefix, numIn, numOut, bias, scale: options.scale ?? 1 };
+}
+
+function gemm(net: Net, x: Value, { prefix, numIn, numOut, bias, scale }: LinearLayer): Value {
   const inputs = [x, weight(net, `${prefix}.weight`, [numOut, numIn]), ...(bias ? [weight(net, bias)] : [])];
-  return g.op("Gemm", inputs, { transB: 1, alpha: scale, beta: scale });
+  return net.g.op("Gemm", inputs, { transB: 1, alpha: float(scale), beta: float(scale) });
 }
 
 /** Layer normalisation with the affine parameters of a checkpoint. */

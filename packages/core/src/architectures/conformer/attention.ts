@@ -14,7 +14,7 @@ import {
   sub,
   transpose,
 } from "../../onnx/ops.ts";
-import { linear, type Net, toRows, weight } from "../net.ts";
+import { linear, linears, type Net, toRows, weight } from "../net.ts";
 import type { StepMasks } from "./masks.ts";
 import type { PositionKeys, PositionUse } from "./positions.ts";
 
@@ -36,9 +36,14 @@ export function attention(net: Net, spec: ConformerSpec, prefix: string, rows: V
   const headSize = spec.modelSize / spec.numHeads;
   const scale = 1 / Math.sqrt(headSize);
   const heads = (x: Value) => reshapeTo(g, x, [-1, inputs.numSteps, spec.numHeads, headSize]);
-  const query = heads(linear(net, rows, `${prefix}.linear_q`, { scale }));
-  const key = transpose(g, heads(linear(net, rows, `${prefix}.linear_k`)), [0, 2, 3, 1]);
-  const value = transpose(g, heads(linear(net, rows, `${prefix}.linear_v`)), [0, 2, 1, 3]);
+  const [q, k, v] = linears(net, rows, [
+    { prefix: `${prefix}.linear_q`, scale },
+    { prefix: `${prefix}.linear_k` },
+    { prefix: `${prefix}.linear_v` },
+  ]);
+  const query = heads(q);
+  const key = transpose(g, heads(k), [0, 2, 3, 1]);
+  const value = transpose(g, heads(v), [0, 2, 1, 3]);
   const plain = (q: Value) => transpose(g, q, [0, 2, 1, 3]);
   const biased = (name: string) => plain(add(g, query, scaledBias(net, `${prefix}.${name}`, scale)));
 

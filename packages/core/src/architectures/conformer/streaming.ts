@@ -17,7 +17,7 @@ import {
   unsqueeze,
 } from "../../onnx/ops.ts";
 import { rowZeros } from "../int8.ts";
-import { linear, type Net, toRows, weight } from "../net.ts";
+import { linear, linears, type Net, toRows, weight } from "../net.ts";
 import { convolvedImage, gatedRows } from "./convolution.ts";
 import { conformerLayer } from "./encoder.ts";
 import { ownChunks, streamMasks } from "./masks.ts";
@@ -144,6 +144,7 @@ interface SharedAttention {
   readonly scoreBias: Value;
   /** Position rows `[distance, model]`. */
   readonly positions: Value;
+  readonly numDistances: number;
   /** Which of them a score takes, int64 `[batch, head, step, key]`. */
   readonly distances: Value;
   /** Steps of the ring. */
@@ -191,6 +192,7 @@ function sharedAttention(
     numSteps,
     scoreBias: unsqueeze(g, streamMasks(g, { ...inputs, keys, numSteps, steps }), [1]),
     positions: positionRows(g, farthest, maxSteps, spec.modelSize),
+    numDistances: farthest + maxSteps + 1,
     distances: g.op("Expand", [unsqueeze(g, rows, [1]), scoresDims]),
     left,
     ones: ones(numSteps),
@@ -246,9 +248,15 @@ function cachedAttention(
   const scale = 1 / Math.sqrt(headSize);
   // [batch, head, step, headSize]
   const byHead = (x: Value) => transpose(g, reshapeTo(g, x, [-1, shared.numSteps, numHeads, headSize]), [0, 2, 1, 3]);
-  const query = reshape(g, linear(net, rows, `${prefix}.linear_q`), [-1, numHeads, headSize]);
-  const key = byHead(linear(net, rows, `${prefix}.linear_k`));
-  const value = byHead(linear(net, rows, `${prefix}.linear_v`));
+  const names = ["linear_q", "linear_k", "linear_v"];
+  const [q, k, v] = linears(
+    net,
+    rows,
+    names.map((name) => ({ prefix: `${prefix}.${name}` })),
+  );
+  const query = reshape(g, q, [-1, numHeads, headSize]);
+  const key = byHead(k);
+  const value = byHead(v);
   kept.push(key, value);
   const forContent = byHead(add(g, query, weight(net, `${prefix}.pos_bias_u`)));
   const toNew = scaledProduct(g, forContent, key, scale, true);
@@ -334,7 +342,7 @@ function positionScores(
   spec: ConformerSpec,
   prefix: string,
   query: Value,
-  { positions, distances, numSteps }: SharedAttention,
+  { positions, numDistances, distances, numSteps }: SharedAttention,
 ): Value {
   const { g } = net;
   const headSize = spec.modelSize / spec.numHeads;
@@ -344,7 +352,7 @@ function positionScores(
   // [head, batch · step, headSize]: one product for all rows of a head, however few steps a stream has.
   const rows = transpose(g, add(g, query, weight(net, `${prefix}.pos_bias_v`)), [1, 0, 2]);
   const raw = scaledProduct(g, rows, keys, 1 / Math.sqrt(headSize), false);
-  const split = g.op("Reshape", [raw, concat(g, [g.ints([spec.numHeads, -1]), numSteps, sizeOf(g, raw, 2)], 0)]);
+  const split = reshapeTo(g, raw, [spec.numHeads, -1, numSteps, numDistances]);
   return g.op("GatherElements", [transpose(g, split, [1, 0, 2, 3]), distances], { axis: 3 });
 }
 
