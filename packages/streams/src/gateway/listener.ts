@@ -91,7 +91,7 @@ function tlsServer(
     onSocket,
   );
   server.on("tlsClientError", (error: Error, socket: TLSSocket) => {
-    onRefused(`${socket.remoteAddress}: TLS failed: ${error.message}`);
+    onRefused(`${socket.remoteAddress ?? "a client that is gone"}: TLS failed: ${error.message}`);
     socket.destroy();
   });
   return server;
