@@ -141,6 +141,7 @@ class CallTranscription {
 
   async #take(party: number, ear: PartyEar, item: Item<ChannelAudioStream>): Promise<void> {
     if (item.kind === "tuple") {
+      this.#merger.identify(party, item.tuple.channelInfo.channelNumber);
       await ear.feed(item.tuple);
       this.#merger.hear(party, ear.endMs);
     } else {
@@ -192,12 +193,13 @@ class CallTranscription {
   }
 }
 
-/** One party's voice. It is opened with its first block, which says its rate. */
+/** One party's voice. It is opened with its first block, which says its rate, and anew where the rate changes. */
 class PartyEar {
   readonly #options: CallOptions;
   readonly #clock: Clock;
   readonly #onText: (text: VoiceText, info: ChannelMetadata) => void;
   #voice: Voice | undefined;
+  #sampleRateHz: number | undefined;
   #info = NOBODY;
 
   constructor(options: CallOptions, clock: Clock, onText: (text: VoiceText, info: ChannelMetadata) => void) {
@@ -212,19 +214,35 @@ class PartyEar {
 
   async feed({ audioData, audioTimestamp, channelInfo, sampleRate, bitsPerSample }: ChannelAudioStream): Promise<void> {
     if (bitsPerSample !== 16)
-      throw new RangeError(`transcribeCall: expected 16 bits for each sample, got ${bitsPerSample}.`);
+      throw new RangeError(
+        `transcribeCall: expected 16 bits for each sample, got ${bitsPerSample}. Split the call with AudioChannelSplitter.`,
+      );
+    if (sampleRate !== this.#sampleRateHz) await this.#changeRate(sampleRate);
     this.#info = channelInfo;
+    this.#voice ??= this.#openVoice(sampleRate);
+    await this.#voice.feed(audioData, Number(audioTimestamp));
+  }
+
+  /** What was said at another rate is said: the utterance ends, and another voice goes on by its blocks' timestamps. */
+  async #changeRate(sampleRateHz: number): Promise<void> {
+    const before = this.#voice;
+    this.#voice = undefined;
+    this.#sampleRateHz = sampleRateHz;
+    await before?.endWindow();
+    await before?.close();
+  }
+
+  #openVoice(sampleRateHz: number): Voice {
     const { engine, attContext } = this.#options;
     const stream: StreamOptions = attContext ? { attContext } : {};
-    this.#voice ??= new Voice({
+    return new Voice({
       engine,
       stream,
-      format: { encoding: "s16le", sampleRateHz: sampleRate, numChannels: 1 },
+      format: { encoding: "s16le", sampleRateHz, numChannels: 1 },
       clock: this.#clock,
-      name: `channel ${channelInfo.channelNumber}`,
+      name: `channel ${this.#info.channelNumber}`,
       onText: (text) => this.#onText(text, this.#info),
     });
-    await this.#voice.feed(audioData, Number(audioTimestamp));
   }
 
   async endWindow(): Promise<void> {
