@@ -18,9 +18,18 @@ export interface CallOptions {
   readonly clock?: Clock;
 }
 
+/** What one channel said, as a call tells it. */
+export interface CallTranscriptionTuple extends ChannelTranscription {
+  /**
+   * Beyond `Types.spl`: a final that goes on in the middle of the last word of this channel's final before, to be joined
+   * without a blank.
+   */
+  joinsPrevious: boolean;
+}
+
 /** An utterance on its way into the transcript. */
 interface Utterance extends Spoken {
-  readonly transcription: ChannelTranscription;
+  readonly transcription: CallTranscriptionTuple;
 }
 
 const QUEUED_ITEMS = 64;
@@ -41,7 +50,7 @@ const NOBODY: ChannelMetadata = {
 export function transcribeCall(
   parties: readonly ReadableStream<Item<ChannelAudioStream>>[],
   options: CallOptions,
-): ReadableStream<Item<ChannelTranscription>> {
+): ReadableStream<Item<CallTranscriptionTuple>> {
   const call = new CallTranscription(parties, options);
   return new ReadableStream(
     { start: (controller) => call.start(controller), pull: () => call.onRoom?.(), cancel: () => call.cancel() },
@@ -58,7 +67,7 @@ class CallTranscription {
   /** Window marks that a party has had; parties that are over have had all. */
   readonly #marks: number[];
   #numMarks = 0;
-  #controller!: ReadableStreamDefaultController<Item<ChannelTranscription>>;
+  #controller!: ReadableStreamDefaultController<Item<CallTranscriptionTuple>>;
   #isOver = false;
   onRoom: (() => void) | undefined;
 
@@ -74,7 +83,7 @@ class CallTranscription {
     );
   }
 
-  start(controller: ReadableStreamDefaultController<Item<ChannelTranscription>>): void {
+  start(controller: ReadableStreamDefaultController<Item<CallTranscriptionTuple>>): void {
     this.#controller = controller;
     const timer = setInterval(() => this.#merger.sweep(), SWEEP_MS);
     timer.unref();
@@ -152,13 +161,14 @@ class CallTranscription {
   }
 
   #onText(party: number, text: VoiceText, channelInfo: ChannelMetadata): void {
-    const transcription: ChannelTranscription = {
+    const transcription: CallTranscriptionTuple = {
       text: text.text,
       confidence: text.confidence,
       isFinal: text.isFinal,
       channelInfo,
       startTime: BigInt(Math.max(0, Math.round(text.startMs))),
       endTime: BigInt(Math.max(0, Math.round(text.endMs))),
+      joinsPrevious: text.joinsPrevious,
     };
     if (!text.isFinal) {
       if (text.words.length > 0) this.#merger.open(party, text.startMs);
@@ -176,7 +186,7 @@ class CallTranscription {
     }
   }
 
-  #emit(item: Item<ChannelTranscription>): void {
+  #emit(item: Item<CallTranscriptionTuple>): void {
     if (!this.#isOver) this.#controller.enqueue(item);
   }
 
