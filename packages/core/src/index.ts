@@ -47,6 +47,7 @@ export * from "./runtime.ts";
 export * from "./sources.ts";
 export { checkSamples } from "./streaming/audio-intake.ts";
 export * from "./streaming/batch.ts";
+export { type BatchTimes, busySec } from "./streaming/batch-times.ts";
 export * from "./streaming/buffered-modes.ts";
 export * from "./streaming/local-engine.ts";
 export { lanesOf } from "./streaming/modes.ts";

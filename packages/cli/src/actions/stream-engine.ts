@@ -1,5 +1,5 @@
 import { availableParallelism } from "node:os";
-import type { BatchReport } from "@nemo-stt/core";
+import type { BatchTimes } from "@nemo-stt/core";
 import { type Engine, openEngine } from "@nemo-stt/node";
 import type { StreamFlags } from "../commands/stream.ts";
 import type { Console } from "../console.ts";
@@ -17,7 +17,7 @@ const MAX_CHANNELS = 32;
 export async function openStreamEngine(
   flags: StreamFlags,
   console: Console,
-  onBatch: (report: BatchReport) => void,
+  onBatch: (report: BatchTimes) => void,
 ): Promise<Engine> {
   let bar: ReturnType<Console["progress"]> | undefined;
   return openEngine(flags.model, {

@@ -1,4 +1,4 @@
-import type { BatchReport } from "@nemo-stt/core";
+import type { BatchTimes } from "@nemo-stt/core";
 import { msText } from "./latency.ts";
 
 /** How a stream went so far. */
@@ -15,7 +15,7 @@ export interface Measured {
 export interface StreamMeter {
   /** Samples that were fed, of one channel. */
   fed(numSamples: number): void;
-  batch(report: BatchReport): void;
+  batch(report: BatchTimes): void;
   measure(): Measured;
 }
 

@@ -5,7 +5,8 @@ import type { HeadDecoder, StepRange } from "../recognition/head-decoder.ts";
 import { featureBatch, keptSteps, type Recognizer } from "../recognition/recognizer.ts";
 import { type Calibration, headCalibration } from "../transcript/calibration.ts";
 import { checkSamples } from "./audio-intake.ts";
-import { type BatchReport, hasNumbers, noNumbers } from "./batch.ts";
+import { hasNumbers, noNumbers } from "./batch.ts";
+import { type BatchTimes, createFeatureTimer } from "./batch-times.ts";
 import { type BufferedMode, bufferedMode, latencyMode } from "./buffered-modes.ts";
 import { parseBuffered, type SavedBuffered, serializeBuffered } from "./buffered-state.ts";
 import { createWindowBuffer, type ReadyWindow, type WindowBuffer } from "./buffered-stream.ts";
@@ -62,6 +63,7 @@ interface Work {
 export function createBufferedSet(parts: BufferedParts, limits: BatchLimits = DEFAULT_BATCH_LIMITS): StreamSet {
   const { spec, extractor, acoustic, now } = parts;
   const secOfStep = stepSec(spec);
+  const features = createFeatureTimer(now);
   const streams = new Map<number, Stream>();
   const shared = createSharedParts(spec, acoustic.networks);
 
@@ -157,7 +159,7 @@ export function createBufferedSet(parts: BufferedParts, limits: BatchLimits = DE
     return all.sort((a, b) => a.since - b.since);
   }
 
-  async function runBatch(): Promise<BatchReport | undefined> {
+  async function runBatch(): Promise<BatchTimes | undefined> {
     const batch = chooseWindows(waiting(), limits, widthOf, isBatchInvariant(spec));
     if (batch.length === 0) return undefined;
     for (const { stream } of batch) stream.isBusy = true;
@@ -167,11 +169,13 @@ export function createBufferedSet(parts: BufferedParts, limits: BatchLimits = DE
     const encodedAt = heard.length > 0 ? await recognize(heard) : start;
     await parts.detectors.hear(batch.flatMap(({ stream }) => stream.detector ?? []));
     const end = now();
+    const featuresSec = features.take();
     for (const { stream, window } of batch) settle(stream, window);
     return {
       numRows: batch.length,
       numSteps: batch.reduce((sum, { window }) => sum + widthOf(window), 0),
-      encodeSec: encodedAt - start,
+      featuresSec,
+      encodeSec: Math.max(0, encodedAt - start - featuresSec),
       decodeSec: end - encodedAt,
       latenciesSec: batch.map(({ since }) => end - since),
       modes: batch.map(({ stream }) => latencyMode(spec, stream.mode)),
@@ -182,11 +186,8 @@ export function createBufferedSet(parts: BufferedParts, limits: BatchLimits = DE
   async function recognize(batch: readonly Work[]): Promise<number> {
     const [{ stream: first }] = batch;
     const waveforms = batch.map(({ window }) => window.waveform);
-    const encoded = await acoustic.encode(
-      featureBatch(extractor, waveforms),
-      first.mode.attContext,
-      first.decoder.head,
-    );
+    const frames = features.time(() => featureBatch(extractor, waveforms));
+    const encoded = await acoustic.encode(frames, first.mode.attContext, first.decoder.head);
     const encodedAt = now();
     const byDecoder = new Map<HeadDecoder, StepRange[]>();
     for (const [row, { stream, window }] of batch.entries()) {

@@ -1,6 +1,6 @@
 import { type StreamMode, streamModes } from "../config/streaming.ts";
 import { SpeechError } from "../errors.ts";
-import type { BatchReport } from "./batch.ts";
+import type { BatchTimes } from "./batch-times.ts";
 import { LocalStream, type StreamHost } from "./local-stream.ts";
 import { savedStreamOptions } from "./saved-stream.ts";
 import type { SpeechEngine, StreamEvent, StreamOptions } from "./stream.ts";
@@ -11,7 +11,7 @@ export interface LocalEngineOptions {
   /** Sound that a stream may have waiting before `feed` makes its caller wait; 2 s and the chunk under way unless told. */
   readonly maxPendingSec?: number;
   /** Told of every batch. */
-  readonly onBatch?: (report: BatchReport) => void;
+  readonly onBatch?: (report: BatchTimes) => void;
   /** What the engine tells of its latencies; those of an encoder with caches unless told. */
   readonly modes?: SpeechEngine["modes"];
   /** Told when a batch fails, after which nothing goes on. */

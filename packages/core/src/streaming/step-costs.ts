@@ -3,7 +3,8 @@ import { stepSec } from "../config/geometry.ts";
 import type { ConformerSpec, ModelSpec } from "../config/spec.ts";
 import { streamGeometry, streamModes } from "../config/streaming.ts";
 import { type BatchLimits, DEFAULT_BATCH_LIMITS, isBatchInvariant } from "../recognition/batching.ts";
-import { type BatchReport, type BatchRules, DEFAULT_BATCH_RULES } from "./batch.ts";
+import { type BatchRules, DEFAULT_BATCH_RULES } from "./batch.ts";
+import { type BatchTimes, busySec } from "./batch-times.ts";
 import { latencyMode } from "./buffered-modes.ts";
 import type { OpenStreamSet } from "./open-engine.ts";
 import type { OpenBufferedSet } from "./open-speech-engine.ts";
@@ -82,13 +83,13 @@ async function timeBatch(
   numStreams: number,
 ): Promise<{ readonly numRows: number; readonly sec: number }> {
   const ids = Array.from({ length: numStreams }, (_, i) => -1 - i);
-  const feed = async (samples: Float32Array): Promise<BatchReport[]> => {
+  const feed = async (samples: Float32Array): Promise<BatchTimes[]> => {
     for (const id of ids) set.feed(id, samples);
-    const batches: BatchReport[] = [];
+    const batches: BatchTimes[] = [];
     for (let batch = await set.runBatch(); batch; batch = await set.runBatch()) batches.push(batch);
     return batches;
   };
-  const measured: BatchReport[] = [];
+  const measured: BatchTimes[] = [];
   for (const id of ids) set.open(id, { attContext }, () => {});
   try {
     await feed(noise(sampleRateHz * firstSec));
@@ -98,7 +99,7 @@ async function timeBatch(
     for (const id of ids) set.close(id);
   }
   const numRows = Math.max(1, ...measured.map((batch) => batch.numRows));
-  const times = measured.filter((batch) => batch.numRows === numRows).map((batch) => batch.encodeSec + batch.decodeSec);
+  const times = measured.filter((batch) => batch.numRows === numRows).map(busySec);
   return { numRows, sec: times.sort((a, b) => a - b)[times.length >> 1] ?? 0 };
 }
 

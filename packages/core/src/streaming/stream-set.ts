@@ -9,7 +9,6 @@ import type { Tokenizer } from "../tokenizer/tokenizer.ts";
 import { type Calibration, headCalibration } from "../transcript/calibration.ts";
 import { createAudioIntake } from "./audio-intake.ts";
 import {
-  type BatchReport,
   type BatchRules,
   chooseBatch,
   DEFAULT_BATCH_RULES,
@@ -19,6 +18,7 @@ import {
   rulesBeside,
   type Work,
 } from "./batch.ts";
+import { type BatchTimes, createFeatureTimer } from "./batch-times.ts";
 import { doneSteps, firstFrame, hypothesisOf, type Lane, openLane, saveLane } from "./lane.ts";
 import {
   chunkArrivals,
@@ -90,7 +90,7 @@ export interface StreamSet {
   save(id: number): Uint8Array;
   close(id: number): void;
   /** Encodes and decodes the chunks that wait longest, as many as fit in one batch; undefined where none waits. */
-  runBatch(): Promise<BatchReport | undefined>;
+  runBatch(): Promise<BatchTimes | undefined>;
 }
 
 /**
@@ -101,6 +101,7 @@ export function createStreamSet(parts: StreamParts, rules: BatchRules = DEFAULT_
   const { spec, encoder, now } = parts;
   checkStreamable(spec);
   const { pool } = encoder;
+  const features = createFeatureTimer(now);
   const streams = new Map<number, LiveStream>();
   const rooms: Float32Array[] = [];
   const resamplers = new Map<number, Resampler>();
@@ -235,7 +236,7 @@ export function createStreamSet(parts: StreamParts, rules: BatchRules = DEFAULT_
     return all.sort((a, b) => a.since + a.lane.mode.chunkSec - (b.since + b.lane.mode.chunkSec));
   }
 
-  async function runBatch(): Promise<BatchReport | undefined> {
+  async function runBatch(): Promise<BatchTimes | undefined> {
     const chunks = [...streams.values()].flatMap(({ lanes }) => lanes.map(({ mode }) => mode.chunkSteps));
     const batch = chooseBatch(waiting(), rulesBeside(rules, Math.min(...chunks)));
     if (batch.length === 0) return undefined;
@@ -258,6 +259,7 @@ export function createStreamSet(parts: StreamParts, rules: BatchRules = DEFAULT_
     return {
       numRows: batch.length,
       numSteps: batch.reduce((sum, { chunk }) => sum + chunk.numSteps, 0),
+      featuresSec: features.take(),
       encodeSec: encodedAt - start,
       decodeSec: end - encodedAt,
       latenciesSec: arrivals.flat().map((at) => end - at),
@@ -307,7 +309,7 @@ export function createStreamSet(parts: StreamParts, rules: BatchRules = DEFAULT_
           `stream ${id}: expected no sound after its end, got a packet. Open another stream.`,
         );
       }
-      stream.intake.feed(samples);
+      features.time(() => stream.intake.feed(samples));
       noteArrival(stream, now());
       refresh(stream);
       return pendingSec(stream, spec);
@@ -316,7 +318,7 @@ export function createStreamSet(parts: StreamParts, rules: BatchRules = DEFAULT_
     finish(id) {
       const stream = live(id);
       if (stream.intake.endFrame !== undefined) return;
-      stream.intake.finish();
+      features.time(() => stream.intake.finish());
       noteArrival(stream, now());
       refresh(stream);
       endIfDone(stream);

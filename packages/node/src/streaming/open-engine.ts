@@ -2,8 +2,8 @@ import { availableParallelism } from "node:os";
 import { dirname } from "node:path";
 import { Worker } from "node:worker_threads";
 import {
-  type BatchReport,
   type BatchRules,
+  type BatchTimes,
   type Calibration,
   type GraphLocation,
   isBuffered,
@@ -49,7 +49,7 @@ export interface OpenEngineOptions
   /** Told when a thread has died: its streams go on in others, so this is for the record only. */
   readonly onCrash?: (error: SpeechError) => void;
   /** Told of every batch of every thread. */
-  readonly onBatch?: (report: BatchReport) => void;
+  readonly onBatch?: (report: BatchTimes) => void;
   readonly clock?: EngineClock;
   /** Makes the threads; for limits of their own, and for tests. */
   readonly createWorker?: CreateWorker;

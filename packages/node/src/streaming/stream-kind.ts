@@ -1,6 +1,6 @@
 import { totalmem } from "node:os";
 import {
-  type BatchReport,
+  type BatchTimes,
   type BufferedOptions,
   bufferedMode,
   bufferedModes,
@@ -26,7 +26,7 @@ export interface StreamKind {
   /** The modes that read a stream. @throws SpeechError `MODEL_UNSUPPORTED` for contexts that the model does not have */
   lanesOf(options: StreamOptions): readonly LaneMode[];
   /** Sound that a batch brought further. */
-  soundSec(report: BatchReport): number;
+  soundSec(report: BatchTimes): number;
 }
 
 /** The streams of a model. */

@@ -1,6 +1,6 @@
 import type {
-  BatchReport,
   BatchRules,
+  BatchTimes,
   BufferedOptions,
   Calibration,
   Precision,
@@ -48,7 +48,7 @@ export type ThreadReport =
   | { readonly kind: "ready"; readonly costs: readonly StepCost[] }
   /** The thread cannot work at all. */
   | { readonly kind: "refused"; readonly error: CrossingError }
-  | { readonly kind: "batch"; readonly report: BatchReport }
+  | { readonly kind: "batch"; readonly report: BatchTimes }
   | StreamReport;
 
 /** What a thread tells of one stream. */

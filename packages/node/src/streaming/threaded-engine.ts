@@ -1,10 +1,4 @@
-import {
-  type BatchReport,
-  SpeechError,
-  type StreamEvent,
-  type StreamOptions,
-  savedStreamOptions,
-} from "@nemo-stt/core";
+import { type BatchTimes, SpeechError, type StreamEvent, type StreamOptions, savedStreamOptions } from "@nemo-stt/core";
 import { type LaneMode, MAX_LOAD } from "./admission.ts";
 import { type CreateWorker, EngineThread, type ThreadHost, type ThreadOptions } from "./engine-thread.ts";
 import type { Engine, EngineClock } from "./open-engine.ts";
@@ -40,7 +34,7 @@ export interface ThreadedEngineOptions {
   readonly snapshotSec: number;
   readonly clock: EngineClock;
   readonly onCrash: ((error: SpeechError) => void) | undefined;
-  readonly onBatch: ((report: BatchReport) => void) | undefined;
+  readonly onBatch: ((report: BatchTimes) => void) | undefined;
   readonly createWorker: CreateWorker;
   readonly start: ThreadOptions;
 }

@@ -193,7 +193,7 @@ describe("NeMoSTT and OnnxSTT", () => {
     await collect(createFileAudioSource({ filename }, silent).pipeThrough(operator));
     expect(told.join("\n")).toMatch(/blankId is 5, but the model's blank is \d+; the model's is used/);
     const { stages } = operator.statistics.read();
-    for (const stage of ["recognition", "model", "decoding"] as const)
+    for (const stage of ["recognition", "features", "model", "decoding"] as const)
       expect(stages[stage]?.totalMs, stage).toBeGreaterThan(0);
     const nothing = createNeMoSTT({ modelPath: "", tokensPath: "" }, silent);
     await expect(collect(createFileAudioSource({ filename }, silent).pipeThrough(nothing))).rejects.toThrow(
@@ -252,13 +252,13 @@ describe("NeMoSTT and OnnxSTT", () => {
     const statistics = new StatisticsMeter(clock);
     const operator = createNeMoSTT(models, { engine: hashEngine(), clock, statistics, ...silent });
     await collect(streamOf(audioItems("audioChunk", pcm(noise(1)), 3200, 32)).pipeThrough(operator));
-    statistics.addBatch({ encodeSec: 0.02, decodeSec: 0.01 });
+    statistics.addBatch({ featuresSec: 0.005, encodeSec: 0.02, decodeSec: 0.01 });
     const read = statistics.read();
     expect(read).toMatchObject({
       chunks: { total: 10 },
       audioMs: 1000,
       finals: 1,
-      stages: { model: { totalMs: 20 }, decoding: { meanMs: 10 } },
+      stages: { features: { totalMs: 5 }, model: { totalMs: 20 }, decoding: { meanMs: 10 } },
     });
     expect(read.stages.recognition?.count).toBe(12);
     expect(read.realTimeFactor).toBeGreaterThan(0.1);
