@@ -1,0 +1,67 @@
+import { rejects } from "./seeded-program.ts";
+
+rejects("names, functions and what may be changed", [
+  ["an unknown name", "at = count", "at = counter", "unknown-name", "counter"],
+  [
+    "an unknown parameter of the surrounding composite",
+    "address : $host;\n        port : $port",
+    "address : $hots;\n        port : $port",
+    "unknown-name",
+    "$hots",
+  ],
+  ["an unknown value of an enum", "kind : quiet", "kind : silent", "unknown-name", "silent"],
+  ["an unknown function", "strerror(err)", "errorText(err)", "unknown-function", "errorText"],
+  ["a file function without its namespace", "use spl.file::*;\n", "", "unknown-function", "fopen"],
+  [
+    "an output function where it is not known",
+    'line = text + "."',
+    "line = FullPath()",
+    "unknown-function",
+    "FullPath()",
+  ],
+  ["a change of what is not mutable", "mutable uint64 count", "uint64 count", "not-mutable", "count += 100ul"],
+  ["a change of the input", "count += 100ul;", 'F.file = "x";', "not-mutable", 'F.file = "x"'],
+  [
+    "a constant where a variable is changed",
+    "freadfile(data, handle, err)",
+    "freadfile(data, handle, 0)",
+    "not-assignable",
+    "0)",
+  ],
+  [
+    "a stateful call in a stateless function",
+    "public stateful float64 clock",
+    "public float64 clock",
+    "stateful-call",
+    "getTimestampInSecs",
+  ],
+  [
+    "a stream of the same name",
+    "stream<rstring problem> Problems",
+    "stream<rstring problem> Files",
+    "duplicate-name",
+    "Files) =",
+  ],
+  [
+    "a type of the same name",
+    "type Kind = enum",
+    "type Piece = enum { none }; type Kind = enum",
+    "duplicate-name",
+    "Piece = tuple",
+  ],
+  [
+    "a variable of the same name",
+    "mutable int32 err = 0;",
+    "mutable int32 err = 0; int32 err = 1;",
+    "duplicate-name",
+    "err = 1",
+  ],
+  [
+    "an operator of the same name",
+    "() as File =",
+    '() as File = FileSink(Lines) { param file : "x"; }\n    () as File =',
+    "duplicate-name",
+    "File = FileSink(Lines) {\n",
+  ],
+  ["a namespace that is not there", "use spl.file::*;", "use spl.files::*;", "unknown-namespace", "*;"],
+]);
