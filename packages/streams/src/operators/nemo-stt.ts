@@ -83,6 +83,6 @@ function contextOf(
   if (found) return left === undefined ? found : [left, ...found.slice(1)];
   const known = modes.map((mode) => mode.join(",")).join(" ");
   throw new RangeError(
-    `NeMoSTT.attContextRight: expected one of the model's contexts (${known}), or one with less to the left, got ${left ?? "any"},${right ?? "any"}.`,
+    `NeMoSTT.attContextRight: expected one of the model's contexts (${known}), or one with less to the left, got ${left ?? "any"},${right ?? "any"}. Give one of these.`,
   );
 }

@@ -140,17 +140,19 @@ describe("NeMoSTT and OnnxSTT", () => {
     const make = (parameters: object) => () => createNeMoSTT({ ...models, ...parameters } as never, context);
     expect(make({ sampleRate: 8000, audioFormat: "mono16k" })).toThrow(/NeMoSTT.audioFormat: expected one of 8000 Hz/);
     expect(make({ colour: 1 })).toThrow(/NeMoSTT.colour: expected one of its parameters \(modelPath, /);
-    expect(make({ sampleRate: "8000" })).toThrow("NeMoSTT.sampleRate: expected int32, got string.");
+    expect(make({ sampleRate: "8000" })).toThrow("NeMoSTT.sampleRate: expected int32, got string. Give one.");
     expect(make({ modelPath: undefined })).toThrow(
-      "NeMoSTT.modelPath: expected a value, got none. The parameter is required.",
+      "NeMoSTT.modelPath: expected a value, got none. Give one: the parameter is required.",
     );
     expect(() => createOnnxSTT({ encoderModel: "m", vocabFile: "t", cmvnFile: "c.txt" as never }, context)).toThrow(
-      /expected one of none, got c.txt/,
+      /expected one of none, got c.txt. Give one of them/,
     );
     const wrong = createNeMoSTT({ ...models, attContextRight: 5 }, context);
     await expect(
       collect(streamOf(audioItems("audioChunk", pcm(noise(0.2)), 3200, 32)).pipeThrough(wrong)),
-    ).rejects.toThrow(/expected one of the model's contexts \(70,0\), or one with less to the left, got any,5/);
+    ).rejects.toThrow(
+      /expected one of the model's contexts \(70,0\), or one with less to the left, got any,5. Give one of these/,
+    );
   });
 
   it("open the model that is named, warn of another blank, and close what they opened", async () => {
@@ -223,21 +225,23 @@ describe("NeMoSTT and OnnxSTT", () => {
     );
     await expect(write(tuple)).rejects.toThrow(/got object\. Use tupleItem/);
     await expect(write(tupleItem({ ...tuple, audioChunk: "abc" }))).rejects.toThrow(
-      "NeMoSTT: the attribute audioChunk must be a Uint8Array (blob), got string.",
+      "NeMoSTT.audioChunk: expected a Uint8Array (blob), got string. Give bytes.",
     );
     for (const audioTimestamp of [undefined, 5, -1n])
       await expect(write(tupleItem({ ...tuple, audioTimestamp }), createVad({}, silent) as never)).rejects.toThrow(
-        `VAD: the attribute audioTimestamp must be a bigint of 0 or more (uint64), got ${audioTimestamp}.`,
+        `VAD.audioTimestamp: expected a bigint of 0 or more (uint64), got ${audioTimestamp}. Give milliseconds.`,
       );
     const splitter = createAudioChannelSplitter({}, silent);
     for (const side of [splitter.left, splitter.right]) collect(side).catch(() => {});
     await expect(splitter.writable.getWriter().write(tupleItem(tuple) as never)).rejects.toThrow(
-      "AudioChannelSplitter: the attribute audioData must be a Uint8Array (blob), got undefined.",
+      "AudioChannelSplitter.audioData: expected a Uint8Array (blob), got undefined. Give bytes.",
     );
-    expect(() => createNeMoSTT(null as never)).toThrow("NeMoSTT: expected its parameters as an object, got null.");
+    expect(() => createNeMoSTT(null as never)).toThrow(
+      "NeMoSTT: expected its parameters as an object, got null. Give {} for none.",
+    );
     expect(() => createNeMoSTT({ ...models, toString: 1 } as never)).toThrow(/NeMoSTT.toString: expected one of/);
     expect(() => createAudioChannelSplitter({ targetSampleRate: 100 })).toThrow(
-      "AudioChannelSplitter.targetSampleRate: expected 0, or a value in [8000, 48000], got 100.",
+      "AudioChannelSplitter.targetSampleRate: expected 0, or a value in [8000, 48000], got 100. Give another, or leave it out.",
     );
   });
 
