@@ -64,4 +64,11 @@ rejects("names, functions and what may be changed", [
     "File = FileSink(Lines) {\n",
   ],
   ["a namespace that is not there", "use spl.file::*;", "use spl.files::*;", "unknown-namespace", "*;"],
+  [
+    "a variable that an expression changes and has again",
+    "freadfile(data, handle, err)",
+    "int64 closed = (int64) fclose(handle, err) + (int64) err",
+    "aliased-change",
+    "err;",
+  ],
 ]);
