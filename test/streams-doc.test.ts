@@ -88,6 +88,17 @@ test.skipIf(spawnSync("make", ["--version"]).status !== 0)(
   },
 );
 
+test.skipIf(spawnSync("make", ["--version"]).status !== 0)("make clean takes away nothing that is versioned", () => {
+  for (const folder of ["streams/toolkit", "streams/samples"]) {
+    const { stdout, status } = spawnSync("make", ["-n", "-C", folder, "clean"], { cwd: root, encoding: "utf8" });
+    expect(status).toBe(0);
+    const removed = /^rm -rf (.*)$/m.exec(stdout)?.[1].split(" ") ?? [];
+    expect(removed.length).toBeGreaterThan(0);
+    const versioned = spawnSync("git", ["ls-files", ...removed], { cwd: join(root, folder), encoding: "utf8" });
+    expect([folder, versioned.stdout]).toEqual([folder, ""]);
+  }
+});
+
 describe.skipIf(!existsSync(contract))("parameters are those of the contract (needs ../shared)", () => {
   const text = existsSync(contract) ? readFileSync(contract, "utf8") : "";
   test.each(["NeMoSTT", "OnnxSTT", "AudioChannelSplitter", "FileAudioSource", "StereoFileAudioSource"])(

@@ -27,6 +27,7 @@ export type ProblemCode =
   | "condition-type"
   | "not-mutable"
   | "not-assignable"
+  | "aliased-change"
   | "return-type"
   | "unknown-annotation"
   | "unused-output"

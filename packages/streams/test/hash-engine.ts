@@ -11,6 +11,8 @@ export interface HashEngineOptions {
   readonly wordLength?: number;
   /** Fails when it meets a sample of this value. */
   readonly poison?: number;
+  /** Finals with these numbers go on in the middle of a word. */
+  readonly joined?: readonly number[];
 }
 
 const SILENT_BLOCKS = 8;
@@ -105,7 +107,7 @@ function hashStream(
       tokens: [],
       confidence: 0.75,
       reason,
-      joinsPrevious: false,
+      joinsPrevious: options.joined?.includes(utterance) ?? false,
       ...times,
     });
     words = [];

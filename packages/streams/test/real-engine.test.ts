@@ -80,7 +80,7 @@ describe("the bundled model", () => {
       expect(out.slice(-2).map(({ kind }) => kind)).toEqual(["window", "final"]);
     }
     const read = statistics.read();
-    for (const stage of ["recognition", "model", "decoding"] as const)
+    for (const stage of ["recognition", "features", "model", "decoding"] as const)
       expect(read.stages[stage]?.totalMs).toBeGreaterThan(0);
     expect(read.realTimeFactor).toBeGreaterThan(0);
   });

@@ -22,6 +22,8 @@ export const DEFAULT_BATCH_RULES: BatchRules = { maxRows: 32, maxSteps: 64, maxP
 export interface BatchReport {
   readonly numRows: number;
   readonly numSteps: number;
+  /** From samples to frames (resampling and features) since the batch before, of all streams. */
+  readonly featuresSec: number;
   readonly encodeSec: number;
   readonly decodeSec: number;
   /** From the arrival of the sound that completed a chunk to its result, a value a chunk. */
@@ -29,6 +31,10 @@ export interface BatchReport {
   /** The latency mode of each chunk. */
   readonly modes: readonly LatencyMode[];
 }
+
+/** What a batch took of its thread. */
+export const busySec = ({ featuresSec, encodeSec, decodeSec }: BatchReport): number =>
+  featuresSec + encodeSec + decodeSec;
 
 /** The next chunks of a lane that wait. */
 export interface Work<S> {

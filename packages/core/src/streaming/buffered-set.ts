@@ -5,10 +5,12 @@ import type { HeadDecoder, StepRange } from "../recognition/head-decoder.ts";
 import { featureBatch, keptSteps, type Recognizer } from "../recognition/recognizer.ts";
 import { type Calibration, headCalibration } from "../transcript/calibration.ts";
 import { checkSamples } from "./audio-intake.ts";
-import { type BatchReport, hasNumbers, noNumbers } from "./batch.ts";
+import type { BatchReport } from "./batch.ts";
+import { hasNumbers, noNumbers } from "./batch.ts";
 import { type BufferedMode, bufferedMode, latencyMode } from "./buffered-modes.ts";
 import { parseBuffered, type SavedBuffered, serializeBuffered } from "./buffered-state.ts";
 import { createWindowBuffer, type ReadyWindow, type WindowBuffer } from "./buffered-stream.ts";
+import { createFeatureTimer } from "./feature-timer.ts";
 import { createPlaceSilences, type PlaceSilences } from "./place-silences.ts";
 import { createSharedParts } from "./shared.ts";
 import type { SilenceDetector, SilenceDetectors } from "./silence.ts";
@@ -64,6 +66,7 @@ interface Work {
 export function createBufferedSet(parts: BufferedParts, limits: BatchLimits = DEFAULT_BATCH_LIMITS): StreamSet {
   const { spec, extractor, acoustic, now } = parts;
   const secOfStep = stepSec(spec);
+  const features = createFeatureTimer(now);
   const streams = new Map<number, Stream>();
   const shared = createSharedParts(spec, acoustic.networks);
 
@@ -193,11 +196,13 @@ export function createBufferedSet(parts: BufferedParts, limits: BatchLimits = DE
     const heard = batch.filter(({ window }) => extractor.frameCounts(window.waveform.length).validFrames > 0);
     const encodedAt = heard.length > 0 ? await recognize(heard) : start;
     const end = now();
+    const featuresSec = features.take();
     for (const { stream, window } of batch) settle(stream, window);
     return {
       numRows: batch.length,
       numSteps: batch.reduce((sum, { window }) => sum + widthOf(window), 0),
-      encodeSec: encodedAt - start,
+      featuresSec,
+      encodeSec: Math.max(0, encodedAt - start - featuresSec),
       decodeSec: end - encodedAt,
       latenciesSec: batch.map(({ since }) => end - since),
       modes: batch.map(({ stream }) => latencyMode(spec, stream.mode)),
@@ -208,11 +213,8 @@ export function createBufferedSet(parts: BufferedParts, limits: BatchLimits = DE
   async function recognize(batch: readonly Work[]): Promise<number> {
     const [{ stream: first }] = batch;
     const waveforms = batch.map(({ window }) => window.waveform);
-    const encoded = await acoustic.encode(
-      featureBatch(extractor, waveforms),
-      first.mode.attContext,
-      first.decoder.head,
-    );
+    const frames = features.time(() => featureBatch(extractor, waveforms));
+    const encoded = await acoustic.encode(frames, first.mode.attContext, first.decoder.head);
     const encodedAt = now();
     const byDecoder = new Map<HeadDecoder, StepRange[]>();
     for (const [row, { stream, window }] of batch.entries()) {

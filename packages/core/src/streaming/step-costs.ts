@@ -3,7 +3,7 @@ import { stepSec } from "../config/geometry.ts";
 import type { ConformerSpec, ModelSpec } from "../config/spec.ts";
 import { streamGeometry, streamModes } from "../config/streaming.ts";
 import { type BatchLimits, DEFAULT_BATCH_LIMITS, isBatchInvariant } from "../recognition/batching.ts";
-import { type BatchReport, type BatchRules, DEFAULT_BATCH_RULES } from "./batch.ts";
+import { type BatchReport, type BatchRules, busySec, DEFAULT_BATCH_RULES } from "./batch.ts";
 import { latencyMode } from "./buffered-modes.ts";
 import type { OpenStreamSet } from "./open-engine.ts";
 import type { OpenBufferedSet } from "./open-speech-engine.ts";
@@ -98,7 +98,7 @@ async function timeBatch(
     for (const id of ids) set.close(id);
   }
   const numRows = Math.max(1, ...measured.map((batch) => batch.numRows));
-  const times = measured.filter((batch) => batch.numRows === numRows).map((batch) => batch.encodeSec + batch.decodeSec);
+  const times = measured.filter((batch) => batch.numRows === numRows).map(busySec);
   return { numRows, sec: times.sort((a, b) => a - b)[times.length >> 1] ?? 0 };
 }
 

@@ -19,6 +19,7 @@ import {
   rulesBeside,
   type Work,
 } from "./batch.ts";
+import { createFeatureTimer } from "./feature-timer.ts";
 import { doneSteps, firstFrame, hypothesisOf, type Lane, openLane, saveLane } from "./lane.ts";
 import {
   chunkArrivals,
@@ -101,6 +102,7 @@ export function createStreamSet(parts: StreamParts, rules: BatchRules = DEFAULT_
   const { spec, encoder, now } = parts;
   checkStreamable(spec);
   const { pool } = encoder;
+  const features = createFeatureTimer(now);
   const streams = new Map<number, LiveStream>();
   const rooms: Float32Array[] = [];
   const resamplers = new Map<number, Resampler>();
@@ -258,6 +260,7 @@ export function createStreamSet(parts: StreamParts, rules: BatchRules = DEFAULT_
     return {
       numRows: batch.length,
       numSteps: batch.reduce((sum, { chunk }) => sum + chunk.numSteps, 0),
+      featuresSec: features.take(),
       encodeSec: encodedAt - start,
       decodeSec: end - encodedAt,
       latenciesSec: arrivals.flat().map((at) => end - at),
@@ -307,7 +310,7 @@ export function createStreamSet(parts: StreamParts, rules: BatchRules = DEFAULT_
           `stream ${id}: expected no sound after its end, got a packet. Open another stream.`,
         );
       }
-      stream.intake.feed(samples);
+      features.time(() => stream.intake.feed(samples));
       noteArrival(stream, now());
       refresh(stream);
       return pendingSec(stream, spec);
@@ -316,7 +319,7 @@ export function createStreamSet(parts: StreamParts, rules: BatchRules = DEFAULT_
     finish(id) {
       const stream = live(id);
       if (stream.intake.endFrame !== undefined) return;
-      stream.intake.finish();
+      features.time(() => stream.intake.finish());
       noteArrival(stream, now());
       refresh(stream);
       endIfDone(stream);

@@ -1,4 +1,4 @@
-import type { BatchReport, LatencyMode, StepCost } from "@nemo-stt/core";
+import { type BatchReport, busySec, type LatencyMode, type StepCost } from "@nemo-stt/core";
 
 /**
  * The share of a thread's time that may be taken: what remains carries streams whose chunks come at once, other
@@ -34,13 +34,14 @@ export class ThreadLoad {
   }
 
   /** Learns from a batch. */
-  observe({ modes, encodeSec, decodeSec }: BatchReport): void {
+  observe(report: BatchReport): void {
+    const { modes } = report;
     const costs = modes.map((mode) => this.#costs.get(costKey(mode))).filter((cost) => cost !== undefined);
     if (costs.length < modes.length) return;
     const expected =
       Math.max(...costs.map((cost) => cost.batchSec)) + costs.reduce((sum, cost) => sum + cost.rowSec, 0);
     if (!(expected > 0)) return;
-    const ratio = Math.min(MAX_CORRECTION, (encodeSec + decodeSec) / expected);
+    const ratio = Math.min(MAX_CORRECTION, busySec(report) / expected);
     this.#correction += LEARNING_RATE * (ratio - this.#correction);
   }
 

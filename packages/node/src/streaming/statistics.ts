@@ -1,4 +1,4 @@
-import type { BatchReport } from "@nemo-stt/core";
+import { type BatchReport, busySec } from "@nemo-stt/core";
 
 /** Latencies that are remembered of each mode. */
 const WINDOW = 4096;
@@ -23,8 +23,10 @@ export interface BatchStatistics {
   readonly numBatches: number;
   readonly meanRows: number;
   readonly maxRows: number;
-  /** Time of all threads in batches, and the sound that went through them (twice in streams of two modes). */
+  /** Time of all threads in features and batches, and the sound that went through them (twice in streams of two modes). */
   readonly busySec: number;
+  /** The part of it that features took: from samples to the frames that the encoder hears. */
+  readonly featuresSec: number;
   readonly soundSec: number;
   /** The first for one second of the second: a thread carries at most its inverse in streams. */
   readonly realTimeFactor: number;
@@ -44,14 +46,17 @@ export class BatchRecord {
   #numRows = 0;
   #maxRows = 0;
   #busySec = 0;
+  #featuresSec = 0;
   #soundSec = 0;
 
   /** @param soundSec sound of the batch */
-  add({ modes, latenciesSec, numRows, encodeSec, decodeSec }: BatchReport, soundSec: number): void {
+  add(report: BatchReport, soundSec: number): void {
+    const { modes, latenciesSec, numRows, featuresSec } = report;
     this.#numBatches++;
     this.#numRows += numRows;
     this.#maxRows = Math.max(this.#maxRows, numRows);
-    this.#busySec += encodeSec + decodeSec;
+    this.#busySec += busySec(report);
+    this.#featuresSec += featuresSec;
     this.#soundSec += soundSec;
     for (const [i, { attContext }] of modes.entries()) {
       const record = this.#modeOf(attContext);
@@ -65,6 +70,7 @@ export class BatchRecord {
       meanRows: this.#numBatches === 0 ? 0 : this.#numRows / this.#numBatches,
       maxRows: this.#maxRows,
       busySec: this.#busySec,
+      featuresSec: this.#featuresSec,
       soundSec: this.#soundSec,
       realTimeFactor: this.#soundSec === 0 ? 0 : this.#busySec / this.#soundSec,
       modes: [...this.#modes.values()].map(({ attContext, numChunks, latencies }) => ({

@@ -11,9 +11,10 @@ const mode = (right: number) => ({
   leftSteps: 70,
   chunkSec: 0.08 * (right + 1),
 });
-const report = (rights: number[], sec: number) => ({
+const report = (rights: number[], sec: number, featuresSec = 0) => ({
   numRows: rights.length,
   numSteps: rights.length,
+  featuresSec,
   encodeSec: sec,
   decodeSec: 0,
   latenciesSec: rights.map(() => sec),
@@ -91,6 +92,16 @@ describe("BatchRecord", () => {
     expect(modes[0].latencySec).toEqual({ p50: 0.5, p95: 0.95, p99: 0.99 });
     for (let i = 0; i < 5000; i++) record.add(report([0], 2), 0.08);
     expect(record.read().modes[0]).toMatchObject({ numChunks: 5100, latencySec: { p50: 2 } });
+  });
+
+  test("counts features as work, and tells them apart", () => {
+    const record = new BatchRecord();
+    record.add(report([0], 0.03, 0.01), 0.08);
+    expect(record.read()).toMatchObject({ busySec: 0.04, featuresSec: 0.01, realTimeFactor: 0.5 });
+    const load = new ThreadLoad();
+    load.setCosts([{ ...mode(0), batchSec: 0.01, rowSec: 0.01, maxRows: 4 }]);
+    for (let i = 0; i < 300; i++) load.observe(report([0], 0.01, 0.01));
+    expect(load.with([mode(0)])).toBeCloseTo(0.25);
   });
 
   test("has no percentiles of nothing", () => {

@@ -2,6 +2,7 @@
 import type { Expression } from "../ast.ts";
 import { ENUM_VALUES } from "../library/functions.ts";
 import { ANY, BOOLEAN, fits, isInteger, isNumber, isText, primitive, type Type, typeText } from "../types.ts";
+import { reportAliases } from "./aliases.ts";
 import type { Scope } from "./scope.ts";
 import { chooseSignature } from "./signatures.ts";
 
@@ -11,6 +12,15 @@ const isLiteralContainer = (e: Expression) =>
 
 /** The type of an expression. `wanted` helps where a literal leaves it open. */
 export function typeOf(e: Expression, scope: Scope, wanted: Type = ANY): Type {
+  if (scope.changed) return partType(e, scope, wanted);
+  scope.changed = [];
+  const type = partType(e, scope, wanted);
+  reportAliases(e, scope.changed, scope);
+  scope.changed = undefined;
+  return type;
+}
+
+function partType(e: Expression, scope: Scope, wanted: Type): Type {
   switch (e.kind) {
     case "literal":
       return primitive(e.type);
@@ -115,7 +125,10 @@ function callType(e: Expression & { kind: "call" }, scope: Scope): Type {
     return ANY;
   }
   chosen.signature.parameters.forEach((parameter, i) => {
-    if (parameter.isMutable) requireMutable(e.args[i], scope);
+    if (parameter.isMutable) {
+      requireMutable(e.args[i], scope);
+      scope.changed?.push(e.args[i]);
+    }
     if (parameter.isStream) requireOutput(e.args[i], args[0], scope);
   });
   if (chosen.signature.isStateful && scope.statelessReason) {

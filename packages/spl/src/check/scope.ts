@@ -1,5 +1,5 @@
 // What a piece of code sees.
-import type { Place } from "../ast.ts";
+import type { Expression, Place } from "../ast.ts";
 import type { ProblemCode } from "../problems.ts";
 import type { Type } from "../types.ts";
 import type { Program, SourceFile } from "./program.ts";
@@ -25,6 +25,8 @@ export class Scope {
   attributes: readonly { readonly name: string; readonly type: Type }[] | "any" = [];
   /** Functions of an output clause. */
   functions: readonly Signature[] = [];
+  /** What calls in the expression that is being looked at change; nothing between expressions. */
+  changed: Expression[] | undefined;
   /** Why stateful functions must not be called; empty where they may. */
   statelessReason = "";
 

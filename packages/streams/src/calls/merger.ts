@@ -49,6 +49,12 @@ export class TranscriptMerger<K, U extends Spoken> {
     this.#parties.set(key, { boundMs: Number.NEGATIVE_INFINITY, channelNumber });
   }
 
+  /** A party, which is there already, turns out to have a number. */
+  identify(key: K, channelNumber: number): void {
+    const party = this.#parties.get(key);
+    if (party) party.channelNumber = channelNumber;
+  }
+
   /** A party's sound reached a time on the call's clock. */
   hear(key: K, heardMs: number): void {
     this.#raise(key, heardMs - this.#options.lagMs);

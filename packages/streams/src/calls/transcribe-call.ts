@@ -18,9 +18,18 @@ export interface CallOptions {
   readonly clock?: Clock;
 }
 
+/** What one channel said, as a call tells it. */
+export interface CallTranscriptionTuple extends ChannelTranscription {
+  /**
+   * Beyond `Types.spl`: a final that goes on in the middle of the last word of this channel's final before, to be joined
+   * without a blank.
+   */
+  joinsPrevious: boolean;
+}
+
 /** An utterance on its way into the transcript. */
 interface Utterance extends Spoken {
-  readonly transcription: ChannelTranscription;
+  readonly transcription: CallTranscriptionTuple;
 }
 
 const QUEUED_ITEMS = 64;
@@ -41,7 +50,7 @@ const NOBODY: ChannelMetadata = {
 export function transcribeCall(
   parties: readonly ReadableStream<Item<ChannelAudioStream>>[],
   options: CallOptions,
-): ReadableStream<Item<ChannelTranscription>> {
+): ReadableStream<Item<CallTranscriptionTuple>> {
   const call = new CallTranscription(parties, options);
   return new ReadableStream(
     { start: (controller) => call.start(controller), pull: () => call.onRoom?.(), cancel: () => call.cancel() },
@@ -58,7 +67,7 @@ class CallTranscription {
   /** Window marks that a party has had; parties that are over have had all. */
   readonly #marks: number[];
   #numMarks = 0;
-  #controller!: ReadableStreamDefaultController<Item<ChannelTranscription>>;
+  #controller!: ReadableStreamDefaultController<Item<CallTranscriptionTuple>>;
   #isOver = false;
   onRoom: (() => void) | undefined;
 
@@ -74,7 +83,7 @@ class CallTranscription {
     );
   }
 
-  start(controller: ReadableStreamDefaultController<Item<ChannelTranscription>>): void {
+  start(controller: ReadableStreamDefaultController<Item<CallTranscriptionTuple>>): void {
     this.#controller = controller;
     const timer = setInterval(() => this.#merger.sweep(), SWEEP_MS);
     timer.unref();
@@ -141,6 +150,7 @@ class CallTranscription {
 
   async #take(party: number, ear: PartyEar, item: Item<ChannelAudioStream>): Promise<void> {
     if (item.kind === "tuple") {
+      this.#merger.identify(party, item.tuple.channelInfo.channelNumber);
       await ear.feed(item.tuple);
       this.#merger.hear(party, ear.endMs);
     } else {
@@ -151,13 +161,14 @@ class CallTranscription {
   }
 
   #onText(party: number, text: VoiceText, channelInfo: ChannelMetadata): void {
-    const transcription: ChannelTranscription = {
+    const transcription: CallTranscriptionTuple = {
       text: text.text,
       confidence: text.confidence,
       isFinal: text.isFinal,
       channelInfo,
       startTime: BigInt(Math.max(0, Math.round(text.startMs))),
       endTime: BigInt(Math.max(0, Math.round(text.endMs))),
+      joinsPrevious: text.joinsPrevious,
     };
     if (!text.isFinal) {
       if (text.words.length > 0) this.#merger.open(party, text.startMs);
@@ -175,7 +186,7 @@ class CallTranscription {
     }
   }
 
-  #emit(item: Item<ChannelTranscription>): void {
+  #emit(item: Item<CallTranscriptionTuple>): void {
     if (!this.#isOver) this.#controller.enqueue(item);
   }
 
@@ -192,12 +203,13 @@ class CallTranscription {
   }
 }
 
-/** One party's voice. It is opened with its first block, which says its rate. */
+/** One party's voice. It is opened with its first block, which says its rate, and anew where the rate changes. */
 class PartyEar {
   readonly #options: CallOptions;
   readonly #clock: Clock;
   readonly #onText: (text: VoiceText, info: ChannelMetadata) => void;
   #voice: Voice | undefined;
+  #sampleRateHz: number | undefined;
   #info = NOBODY;
 
   constructor(options: CallOptions, clock: Clock, onText: (text: VoiceText, info: ChannelMetadata) => void) {
@@ -212,19 +224,35 @@ class PartyEar {
 
   async feed({ audioData, audioTimestamp, channelInfo, sampleRate, bitsPerSample }: ChannelAudioStream): Promise<void> {
     if (bitsPerSample !== 16)
-      throw new RangeError(`transcribeCall: expected 16 bits for each sample, got ${bitsPerSample}.`);
+      throw new RangeError(
+        `transcribeCall: expected 16 bits for each sample, got ${bitsPerSample}. Split the call with AudioChannelSplitter.`,
+      );
+    if (sampleRate !== this.#sampleRateHz) await this.#changeRate(sampleRate);
     this.#info = channelInfo;
+    this.#voice ??= this.#openVoice(sampleRate);
+    await this.#voice.feed(audioData, Number(audioTimestamp));
+  }
+
+  /** What was said at another rate is said: the utterance ends, and another voice goes on by its blocks' timestamps. */
+  async #changeRate(sampleRateHz: number): Promise<void> {
+    const before = this.#voice;
+    this.#voice = undefined;
+    this.#sampleRateHz = sampleRateHz;
+    await before?.endWindow();
+    await before?.close();
+  }
+
+  #openVoice(sampleRateHz: number): Voice {
     const { engine, attContext } = this.#options;
     const stream: StreamOptions = attContext ? { attContext } : {};
-    this.#voice ??= new Voice({
+    return new Voice({
       engine,
       stream,
-      format: { encoding: "s16le", sampleRateHz: sampleRate, numChannels: 1 },
+      format: { encoding: "s16le", sampleRateHz, numChannels: 1 },
       clock: this.#clock,
-      name: `channel ${channelInfo.channelNumber}`,
+      name: `channel ${this.#info.channelNumber}`,
       onText: (text) => this.#onText(text, this.#info),
     });
-    await this.#voice.feed(audioData, Number(audioTimestamp));
   }
 
   async endWindow(): Promise<void> {

@@ -2,6 +2,7 @@ import { createResampler, createSampleDecoder, encodeSamples, type ResampleStrea
 import { type Item, tupleItem } from "../items.ts";
 import type { ChannelAudioStream, ChannelMetadata, ChannelRole } from "../spl/schemas.ts";
 import { ENCODINGS, type EncodingName } from "../voice/encodings.ts";
+import { SenderClock } from "../voice/sender-clock.ts";
 import { createSoundDecoder } from "../voice/sound-decoder.ts";
 import { checkAudio, createPorts } from "./operator.ts";
 import { AUDIO_CHANNEL_SPLITTER } from "./parameter-tables.ts";
@@ -26,8 +27,8 @@ export interface ChannelSplitter {
 
 /**
  * `AudioChannelSplitter`: two-channel sound in, 16-bit PCM of each channel out. Blocks may end inside a sample pair: the
- * rest is kept. A block's time is that of its first sample, counted from the last timestamp that was given; marks flush
- * the resampler and go to both ports. Interleaved sound that begins with the header of a WAV file is what the header says.
+ * rest is kept. A block's time is that of its first sample, counted from the last timestamp that was believed
+ * (`SenderClock`); marks flush the resampler, begin a new count and go to both ports. Interleaved sound that begins with the header of a WAV file is what the header says.
  * @throws TypeError, RangeError for parameters; the streams fail with the SpeechError of a header
  */
 export function createAudioChannelSplitter(
@@ -136,6 +137,7 @@ class ChannelOutput {
   #anchorMs: number | undefined;
   #numIn = 0;
   #numOut = 0;
+  readonly #clock = new SenderClock();
   readonly #createResampler: () => ResampleStream;
 
   constructor(info: ChannelMetadata, fromHz: number, toHz: number) {
@@ -147,10 +149,9 @@ class ChannelOutput {
   }
 
   *feed(samples: Float32Array, timestampMs: number): Generator<ChannelAudioStream> {
-    const expectedMs = (this.#anchorMs ?? 0) + (this.#numIn * 1000) / this.#fromHz;
-    // A jump forward is sound that was never sent: what was before it comes out at its own time.
-    const isJump = this.#anchorMs !== undefined && timestampMs - expectedMs > MAX_JITTER_MS;
-    if (isJump) yield* this.flush();
+    const countedMs = (this.#anchorMs ?? 0) + (this.#numIn * 1000) / this.#fromHz;
+    // Sound is missing or was repeated: what was before it comes out at its own time.
+    if (this.#clock.jumps(timestampMs, countedMs) && this.#anchorMs !== undefined) yield* this.flush();
     if (this.#anchorMs === undefined) {
       this.#anchorMs = timestampMs;
       this.#numIn = 0;
@@ -182,6 +183,3 @@ class ChannelOutput {
     };
   }
 }
-
-/** Less is jitter of the sender's clock. */
-const MAX_JITTER_MS = 200;

@@ -29,7 +29,9 @@ export function createFileAudioSource(
   const { filename, sampleRate, channelCount, blockSize } = values;
   const encoding = RAW_BY_BITS[values.bitsPerSample];
   if (!encoding)
-    throw new RangeError(`FileAudioSource.bitsPerSample: expected 8, 16, 24 or 32, got ${values.bitsPerSample}.`);
+    throw new RangeError(
+      `FileAudioSource.bitsPerSample: expected 8, 16, 24 or 32, got ${values.bitsPerSample}. Give one of them.`,
+    );
   const raw = { encoding, sampleRateHz: sampleRate, numChannels: channelCount };
   async function* items(): AsyncGenerator<Item<AudioTuple>> {
     const audio = await openAudio(filename, { raw });

@@ -15,6 +15,8 @@ export type NeMoSTTParameters = Given<typeof NEMO_STT.parameters>;
 /** The output of `NeMoSTT`: finals. */
 export interface Transcription {
   transcription: string;
+  /** Beyond the original: it goes on in the middle of the last word of the tuple before, to be joined without a blank. */
+  joinsPrevious: boolean;
 }
 
 /**
@@ -29,8 +31,15 @@ export function createNeMoSTT(
   const { warn = console.warn } = context;
   const values = resolveParameters(NEMO_STT, parameters, warn);
   const { minSpeechDurationMs } = parameters;
-  const isWanted = (text: VoiceText) =>
-    text.isFinal && text.text !== "" && (minSpeechDurationMs === undefined || speechMs(text) >= minSpeechDurationMs);
+  const hasEnough = (text: VoiceText) => minSpeechDurationMs === undefined || speechMs(text) >= minSpeechDurationMs;
+  // A rest whose beginning was dropped joins nothing.
+  let wasDropped = false;
+  const tupleOf = (text: VoiceText): Transcription | undefined => {
+    if (!text.isFinal || text.text === "") return undefined;
+    const joinsPrevious = text.joinsPrevious && !wasDropped;
+    wasDropped = !hasEnough(text);
+    return wasDropped ? undefined : { transcription: text.text, joinsPrevious };
+  };
   return createSpeechOperator(
     {
       name: NEMO_STT.name,
@@ -41,7 +50,7 @@ export function createNeMoSTT(
         context,
       ),
       attContext: (engine) => contextOf(engine, parameters.attContextLeft, parameters.attContextRight),
-      tupleOf: (text) => (isWanted(text) ? { transcription: text.text } : undefined),
+      tupleOf,
     },
     context,
   );
@@ -74,6 +83,6 @@ function contextOf(
   if (found) return left === undefined ? found : [left, ...found.slice(1)];
   const known = modes.map((mode) => mode.join(",")).join(" ");
   throw new RangeError(
-    `NeMoSTT.attContextRight: expected one of the model's contexts (${known}), or one with less to the left, got ${left ?? "any"},${right ?? "any"}.`,
+    `NeMoSTT.attContextRight: expected one of the model's contexts (${known}), or one with less to the left, got ${left ?? "any"},${right ?? "any"}. Give one of these.`,
   );
 }

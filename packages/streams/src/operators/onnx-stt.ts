@@ -15,6 +15,8 @@ export interface OnnxText {
   text: string;
   isFinal: boolean;
   confidence: number;
+  /** Beyond the original: a final that goes on in the middle of the last word of the final before, to be joined without a blank. */
+  joinsPrevious: boolean;
 }
 
 /**
@@ -48,10 +50,10 @@ export function createOnnxSTT(
         return opened;
       },
       attContext: () => undefined,
-      tupleOf({ text, isFinal, confidence }) {
+      tupleOf({ text, isFinal, confidence, joinsPrevious }) {
         const isTold = text !== "" || (isFinal && hadInterim);
         hadInterim = !isFinal;
-        return isTold ? { text, isFinal, confidence } : undefined;
+        return isTold ? { text, isFinal, confidence, joinsPrevious } : undefined;
       },
     },
     context,

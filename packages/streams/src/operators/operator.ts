@@ -29,11 +29,13 @@ const describe = (value: unknown): string =>
  * @throws TypeError where the attributes are not of their types: what is no sound must not be taken for silence
  */
 export function checkAudio(operator: string, attribute: string, bytes: unknown, timestamp: unknown): void {
-  const where = `${operator}: the attribute`;
+  const where = `${operator}.`;
   if (!(bytes instanceof Uint8Array))
-    throw new TypeError(`${where} ${attribute} must be a Uint8Array (blob), got ${typeof bytes}.`);
+    throw new TypeError(`${where}${attribute}: expected a Uint8Array (blob), got ${typeof bytes}. Give bytes.`);
   if (typeof timestamp !== "bigint" || timestamp < 0n)
-    throw new TypeError(`${where} audioTimestamp must be a bigint of 0 or more (uint64), got ${String(timestamp)}.`);
+    throw new TypeError(
+      `${where}audioTimestamp: expected a bigint of 0 or more (uint64), got ${String(timestamp)}. Give milliseconds.`,
+    );
 }
 
 /** An operator of one output port. */
@@ -104,7 +106,10 @@ export function createPorts<I, O>(
       input = controller;
     },
     write: async (item) => {
-      if (isEnded) throw failure ?? new TypeError(`${name}: expected nothing behind the final mark, got ${item.kind}.`);
+      if (isEnded)
+        throw (
+          failure ?? new TypeError(`${name}: expected nothing behind the final mark, got ${item.kind}. Open another.`)
+        );
       if (!KINDS.has(item?.kind)) {
         const wrong = new TypeError(
           `${name}: expected a tuple, a window or the final mark, got ${describe(item)}. Use tupleItem.`,

@@ -59,19 +59,21 @@ export function resolveParameters<T extends Readonly<Record<string, ParameterSpe
   const { name, parameters } = operator;
   if (typeof given !== "object" || given === null)
     throw new TypeError(
-      `${name}: expected its parameters as an object, got ${given === null ? "null" : typeof given}.`,
+      `${name}: expected its parameters as an object, got ${given === null ? "null" : typeof given}. Give {} for none.`,
     );
   const values: Record<string, unknown> = {};
   for (const key of Object.keys(given)) {
     if (Object.hasOwn(parameters, key)) continue;
     const known = Object.keys(parameters).join(", ");
-    throw new TypeError(`${name}.${key}: expected one of its parameters (${known}), got a name that is none of them.`);
+    throw new TypeError(
+      `${name}.${key}: expected one of its parameters (${known}), got a name that is none of them. Correct it, or leave it out.`,
+    );
   }
   for (const [key, spec] of Object.entries(parameters)) {
     const value = (given as Readonly<Record<string, unknown>>)[key];
     if (value === undefined) {
       if (spec.isRequired)
-        throw new TypeError(`${name}.${key}: expected a value, got none. The parameter is required.`);
+        throw new TypeError(`${name}.${key}: expected a value, got none. Give one: the parameter is required.`);
       if (spec.default !== undefined) values[key] = spec.default;
       continue;
     }
@@ -85,14 +87,18 @@ export function resolveParameters<T extends Readonly<Record<string, ParameterSpe
 function checkValue(where: string, spec: ParameterSpec, value: unknown): void {
   const wanted = spec.type === "rstring" ? "string" : spec.type === "boolean" ? "boolean" : "number";
   if (typeof value !== wanted || (spec.type === "int32" && !Number.isInteger(value))) {
-    throw new TypeError(`${where}: expected ${spec.type}, got ${typeof value === "number" ? value : typeof value}.`);
+    throw new TypeError(
+      `${where}: expected ${spec.type}, got ${typeof value === "number" ? value : typeof value}. Give one.`,
+    );
   }
   if (spec.choices && !spec.choices.includes(value as string)) {
-    throw new RangeError(`${where}: expected one of ${spec.choices.join(", ")}, got ${value}.`);
+    throw new RangeError(
+      `${where}: expected one of ${spec.choices.join(", ")}, got ${value}. Give one of them, or leave it out where it has a default.`,
+    );
   }
   const { min = Number.NEGATIVE_INFINITY, max = Number.POSITIVE_INFINITY, off } = spec;
   if (wanted === "number" && value !== off && !((value as number) >= min && (value as number) <= max)) {
     const range = `${off === undefined ? "" : `${off}, or `}a value in [${spec.min}, ${spec.max}]`;
-    throw new RangeError(`${where}: expected ${range}, got ${value}.`);
+    throw new RangeError(`${where}: expected ${range}, got ${value}. Give another, or leave it out.`);
   }
 }

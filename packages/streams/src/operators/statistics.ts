@@ -1,10 +1,10 @@
 import type { Clock } from "../clock.ts";
 
 /**
- * Where time goes. `recognition` is what an operator waited for; of it `model` (features and encoder) and `decoding` are the
- * engine's own, for all its streams together. `vad` is the detector's.
+ * Where time goes. `recognition` is what an operator waited for; of it `features` (from samples to the encoder's frames),
+ * `model` (the encoder) and `decoding` are the engine's own, for all its streams together. `vad` is the detector's.
  */
-export type Stage = "vad" | "model" | "decoding" | "recognition";
+export type Stage = "vad" | "features" | "model" | "decoding" | "recognition";
 
 /** Durations of one kind, in milliseconds. */
 export interface Durations {
@@ -28,6 +28,7 @@ export interface Statistics {
 
 /** Times of one batch of the engine (`onBatch`), which all streams of the engine share. */
 export interface EngineBatch {
+  readonly featuresSec: number;
   readonly encodeSec: number;
   readonly decodeSec: number;
 }
@@ -81,8 +82,9 @@ export class StatisticsMeter {
     meter.add(ms);
   }
 
-  /** Adds a batch of the engine: `model` is its encoder with the features it waits for, `decoding` its decoder. */
-  addBatch({ encodeSec, decodeSec }: EngineBatch): void {
+  /** Adds a batch of the engine: the features that came for it, its encoder, its decoder. */
+  addBatch({ featuresSec, encodeSec, decodeSec }: EngineBatch): void {
+    this.add("features", featuresSec * 1000);
     this.add("model", encodeSec * 1000);
     this.add("decoding", decodeSec * 1000);
   }

@@ -46,7 +46,7 @@ export function createVad(
   const { method, sampleRate, windowMs, shiftMs, threshold } = values;
   const statistics = context.statistics ?? new StatisticsMeter(context.clock ?? SYSTEM_CLOCK);
   if (method === "energy" && parameters.modelPath !== undefined)
-    throw new RangeError("VAD.modelPath: expected none with method energy, which has no model. Leave out one of both.");
+    throw new RangeError("VAD.modelPath: expected none with method energy, got one. Leave out one of both.");
   let model: SpeechProbability | undefined;
   let windows: Windows | undefined;
   const begin = async () => {

@@ -42,7 +42,8 @@ export class ByteQueue {
 
   /** Takes `count` bytes, which must be there: a view of what came where they lie in one piece, otherwise a copy. */
   take(count: number): Uint8Array {
-    if (count > this.#length) throw new RangeError(`ByteQueue: expected at most ${this.#length} bytes, got ${count}.`);
+    if (count > this.#length)
+      throw new RangeError(`ByteQueue: expected at most ${this.#length} bytes, got ${count}. Wait for more.`);
     if (count === 0) return new Uint8Array(0);
     const piece = this.#pieces[this.#first];
     if (piece.length - this.#offset >= count) {

@@ -83,7 +83,8 @@ function write(sink: Sink, type: SplType, value: unknown, path: string): void {
 function writeEnum(sink: Sink, type: SplEnum, value: unknown, path: string): void {
   if (typeof value !== "string") throw mismatch(path, type, value);
   const index = type.enum.indexOf(value);
-  if (index < 0) throw new RangeError(`${path}: expected one of ${type.enum.join(", ")}, got ${value}.`);
+  if (index < 0)
+    throw new RangeError(`${path}: expected one of ${type.enum.join(", ")}, got ${value}. Give one of them.`);
   PRIMITIVES.uint32(sink, index, path);
 }
 
@@ -126,7 +127,9 @@ const integer =
     if (!isWhole) throw mismatch(path, type, value);
     const [min, max] = INTEGER_RANGES[type];
     if ((value as number) < min || (value as number) > max) {
-      throw new RangeError(`${path}: expected ${type} in [${min}, ${max}], got ${value}.`);
+      throw new RangeError(
+        `${path}: expected ${type} in [${min}, ${max}], got ${value}. Give another, or declare a larger type.`,
+      );
     }
     const { view, at } = sink.claim(numBytes);
     set(view, at, value as never);
@@ -179,7 +182,7 @@ const PRIMITIVES: Readonly<Record<SplPrimitive, Writer>> = {
     const { seconds, nanoseconds, machineId } = value as SplTimestamp;
     if (nanoseconds >= NANOSECONDS_PER_SECOND)
       throw new RangeError(
-        `${path}.nanoseconds: expected less than a second's ${NANOSECONDS_PER_SECOND}, got ${nanoseconds}.`,
+        `${path}.nanoseconds: expected less than a second's ${NANOSECONDS_PER_SECOND}, got ${nanoseconds}. Add whole seconds to the seconds.`,
       );
     PRIMITIVES.int64(sink, seconds, `${path}.seconds`);
     PRIMITIVES.uint32(sink, nanoseconds, `${path}.nanoseconds`);
@@ -189,5 +192,7 @@ const PRIMITIVES: Readonly<Record<SplPrimitive, Writer>> = {
 
 function mismatch(path: string, type: SplType, value: unknown): TypeError {
   const got = value === null ? "null" : Array.isArray(value) ? "an array" : typeof value;
-  return new TypeError(`${path}: expected a value of ${splTypeName(type)}, got ${got}.`);
+  return new TypeError(
+    `${path}: expected a value of ${splTypeName(type)}, got ${got}. Give one, or declare another type.`,
+  );
 }

@@ -1,5 +1,5 @@
-/** A timestamp that is further from the sample count than this is a jump of the caller's clock; less is jitter. */
-const MAX_JITTER_MS = 200;
+import { SenderClock } from "./sender-clock.ts";
+
 /** A call of a day with a jump a second would have as many. */
 const MAX_ANCHORS = 100_000;
 /** Texts follow their sound within seconds: blocks of 10 ms for a minute and a half. */
@@ -10,30 +10,34 @@ export interface SavedTimeLine {
   readonly sampleRateHz: number;
   readonly anchors: readonly { readonly sample: number; readonly timeMs: number }[];
   readonly numSamples: number;
+  /** The last timestamp that came. */
+  readonly givenMs?: number;
 }
 
 /**
- * Where samples stand on the caller's clock. A time is counted in samples from the last given timestamp; it is not
- * estimated anew for every block. Only a jump forward (sound that was never sent) moves it.
+ * Where samples stand on the caller's clock. A time is counted in samples from the last timestamp that was believed
+ * (`SenderClock`); it is not estimated anew for every block.
  */
 export class TimeLine {
   readonly sampleRateHz: number;
-  readonly #startMs: number;
+  readonly #startMs: number | undefined;
+  readonly #clock: SenderClock;
   /** From a sample on, which time it has; ascending. */
   readonly #anchors: { sample: number; timeMs: number }[] = [];
   /** When samples came, by the clock of this machine: up to `sample`, at `atMs`. */
   #arrivals: { sample: number; atMs: number }[] = [];
   #numSamples = 0;
 
-  /** @param startMs where the first sample stands at the earliest */
-  constructor(sampleRateHz: number, startMs = Number.NEGATIVE_INFINITY) {
+  /** @param before the time line of another rate that this one goes on behind */
+  constructor(sampleRateHz: number, before?: { readonly endMs: number; readonly givenMs?: number }) {
     this.sampleRateHz = sampleRateHz;
-    this.#startMs = startMs;
+    this.#startMs = before?.endMs;
+    this.#clock = new SenderClock(before?.givenMs);
   }
 
   /** A time line that goes on where one was saved. */
-  static restore({ sampleRateHz, anchors, numSamples }: SavedTimeLine): TimeLine {
-    const line = new TimeLine(sampleRateHz);
+  static restore({ sampleRateHz, anchors, numSamples, givenMs }: SavedTimeLine): TimeLine {
+    const line = new TimeLine(sampleRateHz, { endMs: 0, givenMs });
     line.#anchors.push(...anchors);
     line.#numSamples = numSamples;
     return line;
@@ -41,12 +45,19 @@ export class TimeLine {
 
   /** Everything but when samples came: this machine's clock means nothing elsewhere. */
   save(): SavedTimeLine {
-    return { sampleRateHz: this.sampleRateHz, anchors: this.#anchors, numSamples: this.#numSamples };
+    const { sampleRateHz, givenMs } = this;
+    const saved = { sampleRateHz, anchors: this.#anchors, numSamples: this.#numSamples };
+    return givenMs === undefined ? saved : { ...saved, givenMs };
   }
 
   /** Samples so far. */
   get numSamples(): number {
     return this.#numSamples;
+  }
+
+  /** The last timestamp that came. */
+  get givenMs(): number | undefined {
+    return this.#clock.givenMs;
   }
 
   /** The caller's time behind the last sample, in milliseconds. */
@@ -56,13 +67,13 @@ export class TimeLine {
 
   /** Takes note of samples that came now. */
   add(numSamples: number, timestampMs: number | undefined, atMs: number): void {
-    if (this.#anchors.length === 0)
-      this.#anchors.push({ sample: 0, timeMs: Math.max(this.#startMs, timestampMs ?? 0) });
-    else if (
-      timestampMs !== undefined &&
-      timestampMs - this.endMs > MAX_JITTER_MS &&
-      this.#anchors.length < MAX_ANCHORS
-    )
+    const countedMs = this.#anchors.length > 0 ? this.endMs : this.#startMs;
+    const isJump =
+      timestampMs !== undefined && this.#clock.jumps(timestampMs, countedMs ?? timestampMs) && countedMs !== undefined;
+    if (this.#anchors.length === 0) {
+      const timeMs = isJump ? timestampMs : (countedMs ?? timestampMs ?? 0);
+      this.#anchors.push({ sample: 0, timeMs });
+    } else if (isJump && this.#anchors.length < MAX_ANCHORS)
       this.#anchors.push({ sample: this.#numSamples, timeMs: timestampMs });
     this.#numSamples += numSamples;
     if (numSamples > 0) this.#arrivals.push({ sample: this.#numSamples, atMs });

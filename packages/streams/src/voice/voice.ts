@@ -186,7 +186,7 @@ export class Voice {
 
   async #feedSamples(samples: Float32Array, timestampMs: number | undefined): Promise<void> {
     const rate = this.format.sampleRateHz;
-    if (this.#timeLine?.sampleRateHz !== rate) this.#timeLine = new TimeLine(rate, this.#timeLine?.endMs);
+    if (this.#timeLine?.sampleRateHz !== rate) this.#timeLine = new TimeLine(rate, this.#timeLine);
     // A header may have come in a chunk of its own: the first timestamp is that of the first sample.
     const isFirst = this.#stream === undefined;
     if (this.#stream === undefined) {
@@ -246,7 +246,15 @@ export class Voice {
     const line = this.#timeLine as TimeLine;
     const rate = line.sampleRateHz;
     const at = (sec: number) => line.timeMs(this.#streamSample + Math.round(sec * rate));
-    const words = event.words.map((w) => ({ ...w, startSec: at(w.startSec) / 1000, endSec: at(w.endSec) / 1000 }));
+    // Where the caller's clock goes back nothing ends before it begins.
+    const span = (startSec: number, endSec: number) => {
+      const startMs = at(startSec);
+      return { startMs, endMs: Math.max(startMs, at(endSec)) };
+    };
+    const words = event.words.map((word) => {
+      const { startMs, endMs } = span(word.startSec, word.endSec);
+      return { ...word, startSec: startMs / 1000, endSec: endMs / 1000 };
+    });
     const isFinal = event.type === "final";
     const now = this.#options.clock.nowMs();
     const arrival = line.arrivalMs(this.#streamSample + Math.floor(event.heardSec * rate));
@@ -255,8 +263,10 @@ export class Voice {
       isFinal,
       confidence: (isFinal ? event.confidence : meanConfidence(event.words)) ?? 0,
       utterance: this.#numUtterances,
-      startMs: isFinal ? at(event.startSec) : (words[0]?.startSec ?? at(event.heardSec) / 1000) * 1000,
-      endMs: isFinal ? at(event.endSec) : (words.at(-1)?.endSec ?? at(event.heardSec) / 1000) * 1000,
+      ...span(
+        isFinal ? event.startSec : (event.words[0]?.startSec ?? event.heardSec),
+        isFinal ? event.endSec : (event.words.at(-1)?.endSec ?? event.heardSec),
+      ),
       words,
       endsWindow: false,
       joinsPrevious: isFinal && event.joinsPrevious,

@@ -140,17 +140,19 @@ describe("NeMoSTT and OnnxSTT", () => {
     const make = (parameters: object) => () => createNeMoSTT({ ...models, ...parameters } as never, context);
     expect(make({ sampleRate: 8000, audioFormat: "mono16k" })).toThrow(/NeMoSTT.audioFormat: expected one of 8000 Hz/);
     expect(make({ colour: 1 })).toThrow(/NeMoSTT.colour: expected one of its parameters \(modelPath, /);
-    expect(make({ sampleRate: "8000" })).toThrow("NeMoSTT.sampleRate: expected int32, got string.");
+    expect(make({ sampleRate: "8000" })).toThrow("NeMoSTT.sampleRate: expected int32, got string. Give one.");
     expect(make({ modelPath: undefined })).toThrow(
-      "NeMoSTT.modelPath: expected a value, got none. The parameter is required.",
+      "NeMoSTT.modelPath: expected a value, got none. Give one: the parameter is required.",
     );
     expect(() => createOnnxSTT({ encoderModel: "m", vocabFile: "t", cmvnFile: "c.txt" as never }, context)).toThrow(
-      /expected one of none, got c.txt/,
+      /expected one of none, got c.txt. Give one of them/,
     );
     const wrong = createNeMoSTT({ ...models, attContextRight: 5 }, context);
     await expect(
       collect(streamOf(audioItems("audioChunk", pcm(noise(0.2)), 3200, 32)).pipeThrough(wrong)),
-    ).rejects.toThrow(/expected one of the model's contexts \(70,0\), or one with less to the left, got any,5/);
+    ).rejects.toThrow(
+      /expected one of the model's contexts \(70,0\), or one with less to the left, got any,5. Give one of these/,
+    );
   });
 
   it("open the model that is named, warn of another blank, and close what they opened", async () => {
@@ -193,7 +195,7 @@ describe("NeMoSTT and OnnxSTT", () => {
     await collect(createFileAudioSource({ filename }, silent).pipeThrough(operator));
     expect(told.join("\n")).toMatch(/blankId is 5, but the model's blank is \d+; the model's is used/);
     const { stages } = operator.statistics.read();
-    for (const stage of ["recognition", "model", "decoding"] as const)
+    for (const stage of ["recognition", "features", "model", "decoding"] as const)
       expect(stages[stage]?.totalMs, stage).toBeGreaterThan(0);
     const nothing = createNeMoSTT({ modelPath: "", tokensPath: "" }, silent);
     await expect(collect(createFileAudioSource({ filename }, silent).pipeThrough(nothing))).rejects.toThrow(
@@ -223,21 +225,23 @@ describe("NeMoSTT and OnnxSTT", () => {
     );
     await expect(write(tuple)).rejects.toThrow(/got object\. Use tupleItem/);
     await expect(write(tupleItem({ ...tuple, audioChunk: "abc" }))).rejects.toThrow(
-      "NeMoSTT: the attribute audioChunk must be a Uint8Array (blob), got string.",
+      "NeMoSTT.audioChunk: expected a Uint8Array (blob), got string. Give bytes.",
     );
     for (const audioTimestamp of [undefined, 5, -1n])
       await expect(write(tupleItem({ ...tuple, audioTimestamp }), createVad({}, silent) as never)).rejects.toThrow(
-        `VAD: the attribute audioTimestamp must be a bigint of 0 or more (uint64), got ${audioTimestamp}.`,
+        `VAD.audioTimestamp: expected a bigint of 0 or more (uint64), got ${audioTimestamp}. Give milliseconds.`,
       );
     const splitter = createAudioChannelSplitter({}, silent);
     for (const side of [splitter.left, splitter.right]) collect(side).catch(() => {});
     await expect(splitter.writable.getWriter().write(tupleItem(tuple) as never)).rejects.toThrow(
-      "AudioChannelSplitter: the attribute audioData must be a Uint8Array (blob), got undefined.",
+      "AudioChannelSplitter.audioData: expected a Uint8Array (blob), got undefined. Give bytes.",
     );
-    expect(() => createNeMoSTT(null as never)).toThrow("NeMoSTT: expected its parameters as an object, got null.");
+    expect(() => createNeMoSTT(null as never)).toThrow(
+      "NeMoSTT: expected its parameters as an object, got null. Give {} for none.",
+    );
     expect(() => createNeMoSTT({ ...models, toString: 1 } as never)).toThrow(/NeMoSTT.toString: expected one of/);
     expect(() => createAudioChannelSplitter({ targetSampleRate: 100 })).toThrow(
-      "AudioChannelSplitter.targetSampleRate: expected 0, or a value in [8000, 48000], got 100.",
+      "AudioChannelSplitter.targetSampleRate: expected 0, or a value in [8000, 48000], got 100. Give another, or leave it out.",
     );
   });
 
@@ -252,13 +256,13 @@ describe("NeMoSTT and OnnxSTT", () => {
     const statistics = new StatisticsMeter(clock);
     const operator = createNeMoSTT(models, { engine: hashEngine(), clock, statistics, ...silent });
     await collect(streamOf(audioItems("audioChunk", pcm(noise(1)), 3200, 32)).pipeThrough(operator));
-    statistics.addBatch({ encodeSec: 0.02, decodeSec: 0.01 });
+    statistics.addBatch({ featuresSec: 0.005, encodeSec: 0.02, decodeSec: 0.01 });
     const read = statistics.read();
     expect(read).toMatchObject({
       chunks: { total: 10 },
       audioMs: 1000,
       finals: 1,
-      stages: { model: { totalMs: 20 }, decoding: { meanMs: 10 } },
+      stages: { features: { totalMs: 5 }, model: { totalMs: 20 }, decoding: { meanMs: 10 } },
     });
     expect(read.stages.recognition?.count).toBe(12);
     expect(read.realTimeFactor).toBeGreaterThan(0.1);

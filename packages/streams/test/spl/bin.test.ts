@@ -73,12 +73,20 @@ describe("format: bin", () => {
     const type = { tuple: { role: { enum: ["a", "b"] }, at: "timestamp" } } as const satisfies SplTuple;
     const value = { role: "b", at: { seconds: 0n, nanoseconds: 0, machineId: 0 } } as const;
     const refusal = (wrong: object) => () => encodeTuple(type, { ...value, ...wrong } as never);
-    expect(refusal({ role: "c" })).toThrow(new RangeError("role: expected one of a, b, got c."));
-    expect(refusal({ role: 1 })).toThrow(new TypeError("role: expected a value of enum{a, b}, got number."));
-    expect(refusal({ at: 5n })).toThrow(new TypeError("at: expected a value of timestamp, got bigint."));
-    expect(refusal({ at: null })).toThrow(new TypeError("at: expected a value of timestamp, got null."));
+    expect(refusal({ role: "c" })).toThrow(new RangeError("role: expected one of a, b, got c. Give one of them."));
+    expect(refusal({ role: 1 })).toThrow(
+      new TypeError("role: expected a value of enum{a, b}, got number. Give one, or declare another type."),
+    );
+    expect(refusal({ at: 5n })).toThrow(
+      new TypeError("at: expected a value of timestamp, got bigint. Give one, or declare another type."),
+    );
+    expect(refusal({ at: null })).toThrow(
+      new TypeError("at: expected a value of timestamp, got null. Give one, or declare another type."),
+    );
     expect(refusal({ at: { ...value.at, nanoseconds: 1_000_000_000 } })).toThrow(
-      new RangeError("at.nanoseconds: expected less than a second's 1000000000, got 1000000000."),
+      new RangeError(
+        "at.nanoseconds: expected less than a second's 1000000000, got 1000000000. Add whole seconds to the seconds.",
+      ),
     );
     expect(refusal({ at: { ...value.at, nanoseconds: -1 } })).toThrow("at.nanoseconds: expected uint32 in [0,");
     expect(refusal({ at: { ...value.at, seconds: 0 } })).toThrow("at.seconds: expected a value of int64, got number.");
