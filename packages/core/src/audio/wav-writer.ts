@@ -13,10 +13,15 @@ const TAGS = { s16le: 0x0001, ulaw: 0x0007 } as const;
 /**
  * The header of a WAV file of `numSamples` for each channel; without a number, of a stream whose length nobody knows yet.
  * Encoded samples (`encodeSamples`) follow, and one zero byte when their bytes are an odd number.
- * @throws RangeError when the file would be larger than the 4 GB that the format can tell.
+ * @throws RangeError when the file would be larger than the 4 GB that the format can tell, or for another encoding.
  */
 export function wavHeader(options: WavOptions, numChannels: number, numSamples?: number): Uint8Array {
   const { sampleRateHz, encoding } = options;
+  // JavaScript may ask for any.
+  if (!Object.hasOwn(TAGS, encoding))
+    throw new RangeError(
+      `wavHeader: expected the encoding s16le or ulaw, got ${String(encoding)}. Choose one of them, or write a raw file.`,
+    );
   const frameBytes = sampleBytes(encoding) * numChannels;
   const isPcm = encoding === "s16le";
   // Formats other than PCM have an (empty) extension and tell the number of samples in a chunk of its own.
@@ -58,7 +63,10 @@ export function wavHeader(options: WavOptions, numChannels: number, numSamples?:
   return bytes;
 }
 
-/** A complete WAV file of channels of one length. */
+/**
+ * A complete WAV file of channels of one length.
+ * @throws RangeError as `wavHeader` does
+ */
 export function encodeWav(channels: readonly Float32Array[], options: WavOptions): Uint8Array {
   const header = wavHeader(options, channels.length, channels[0]?.length ?? 0);
   const samples = encodeSamples(channels, options.encoding);

@@ -3,7 +3,7 @@ import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { encodeSamples, type SampleEncoding, sampleBytes } from "../../src/audio/pcm.ts";
 import { openWav } from "../../src/audio/wav.ts";
-import { encodeWav, wavHeader } from "../../src/audio/wav-writer.ts";
+import { encodeWav, type WavOptions, wavHeader } from "../../src/audio/wav-writer.ts";
 import { memorySource } from "../../src/bytes.ts";
 
 const TAGS: Partial<Record<SampleEncoding, number>> = { ulaw: 7, alaw: 6, f32le: 3, f64le: 3, f32be: 3, f64be: 3 };
@@ -252,6 +252,15 @@ describe("openWav", () => {
 });
 
 describe("encodeWav", () => {
+  test.each(["alaw", "f32le", "toString", undefined])("refuses %s, which it does not write", (encoding) => {
+    const options = { sampleRateHz: 8000, encoding } as unknown as WavOptions;
+    expect(() => encodeWav(channelsOf(1, 4), options)).toThrow(
+      new RangeError(
+        `wavHeader: expected the encoding s16le or ulaw, got ${encoding}. Choose one of them, or write a raw file.`,
+      ),
+    );
+  });
+
   test.each(["s16le", "ulaw"] as const)("writes %s files that read back", async (encoding) => {
     for (const numSamples of [0, 1, 2, 17]) {
       for (const numChannels of [1, 2]) {

@@ -1,8 +1,10 @@
+import { ERROR_TABLE, type ErrorCode, SpeechError } from "@nemo-stt/core";
 import { FINAL_MARK, type Item, tupleItem, WINDOW_MARK } from "../items.ts";
-import { STT_DOWN, STT_UP, type SttDown, type SttUp } from "../spl/schemas.ts";
-import { RECORDS, signalChunk } from "../spl/signals.ts";
+import { STT_DOWN, STT_UP, type SttDown } from "../spl/schemas.ts";
+import { CHUNKS_MISSING, RECORDS, signalChunk } from "../spl/signals.ts";
 import type { CompositeText } from "./composite.ts";
 import type { Peer, Retry } from "./connect.ts";
+import { type Held, Outbox } from "./outbox.ts";
 import { TcpSink } from "./tcp-sink.ts";
 import { TcpSource } from "./tcp-source.ts";
 
@@ -19,12 +21,12 @@ export interface SttSessionOptions {
   readonly replayBytes?: number;
   /** Called with what the output port carries, in order. */
   readonly onItem: (item: Item<CompositeText>) => void;
-  /** Called with the code of what went wrong. */
-  readonly onProblem?: (code: "SERVICE_RESTARTED" | "RESULTS_MISSED", detail: string) => void;
+  /**
+   * Called with the code of what went wrong: `SERVICE_RESTARTED`, `RESULTS_MISSED`, or what the service says: `CHUNKS_MISSING`
+   * where it went on without some sound, any other code where the session ends with it (`done` rejects with it then).
+   */
+  readonly onProblem?: (code: string, detail: string) => void;
 }
-
-/** What was sent and is not settled: a chunk or a mark. */
-type Held = { readonly seq: bigint; readonly chunk?: SttUp };
 
 /**
  * The SPL composite `SttSession` as a program, state for state but for one: what is not settled is held however much it is,
@@ -36,9 +38,8 @@ export class SttSession {
   readonly sink: TcpSink<typeof STT_UP>;
   readonly source: TcpSource<typeof STT_DOWN>;
   readonly #options: SttSessionOptions;
-  #sending: Promise<void> = Promise.resolve();
+  readonly #outbox: Outbox;
   #sent = 0n;
-  #held: Held[] = [];
   #next = 0n;
   #settledBelow = 0n;
   #settledWith: bigint | undefined;
@@ -56,55 +57,69 @@ export class SttSession {
   #isMarked = true;
   #isEnding = false;
   #isEnded = false;
-  /** Chunks that were sent again. */
-  numResent = 0;
+  /** Why the service ended the session, if it did. */
+  #failure: SpeechError | undefined;
 
   constructor(options: SttSessionOptions) {
     this.#options = options;
     this.sessionId = `${options.name}?resume=1${options.options ? `&${options.options}` : ""}`;
     this.sink = new TcpSink(STT_UP, options.audio, options.retry);
+    this.#outbox = new Outbox(this.sessionId, this.sink);
     this.source = new TcpSource(STT_DOWN, options.text, (item) => this.#onDown(item), options.retry);
   }
 
-  /** Resolves when the text port has sent its final mark, and the sound's connection is closed. */
+  /**
+   * Resolves when the text port has sent its final mark, and the sound's connection is closed.
+   * @throws SpeechError where the service refused the session or failed in it: its code, `RUNTIME_FAILED` for others
+   */
   get done(): Promise<void> {
-    return this.source.done.then(() => this.#sending);
+    return this.source.done
+      .then(() => this.#outbox.idle())
+      .then(() => {
+        if (this.#failure) throw this.#failure;
+      });
   }
 
-  /** A tuple of the input port. @param timestampMs when its sound began */
-  submit(audioChunk: Uint8Array, timestampMs: number): Promise<void> {
-    if (audioChunk.length === 0) return this.#sending;
+  /**
+   * A tuple of the input port. Resolves when it was sent.
+   * @param timestampMs when its sound began
+   * @throws SpeechError where the session has failed; `CLOSED` after its end
+   */
+  async submit(audioChunk: Uint8Array, timestampMs: number): Promise<void> {
+    if (this.#isEnded) throw this.#failure ?? afterEnd(this.sessionId);
+    if (audioChunk.length === 0) return;
     const { sessionId } = this;
     const chunk = { sessionId, seq: this.#sent++, audioTimestamp: BigInt(Math.round(timestampMs)), audioChunk };
-    this.#held.push({ seq: chunk.seq, chunk });
     this.#isMarked = false;
     this.#heldBytes += audioChunk.length;
+    const sent = this.#outbox.add({ seq: chunk.seq, chunk });
     if (this.#heldBytes > (this.#options.replayBytes ?? 8_388_608)) this.#forgetSettled();
-    return this.#send(tupleItem(chunk));
+    await sent;
   }
 
-  /** A window mark of the input port. */
-  submitMark(): Promise<void> {
-    if (this.#isMarked && !this.#held.some(({ chunk }) => !chunk)) this.#options.onItem(WINDOW_MARK);
-    else {
-      // Marks with nothing between them are one on the wire.
-      const seq = this.#isMarked ? this.#sent - 1n : this.#sent++;
-      this.#held.push({ seq });
-      if (!this.#isMarked) this.#later(this.#signal("mark", seq));
-    }
+  /** A window mark of the input port. Resolves when it was sent. */
+  async submitMark(): Promise<void> {
+    const isMarked = this.#isMarked;
     this.#isMarked = true;
-    return this.#sending;
+    if (isMarked && !this.#outbox.held.some(({ chunk }) => !chunk)) this.#options.onItem(WINDOW_MARK);
+    // Marks with nothing between them are one on the wire.
+    else await this.#outbox.add({ seq: isMarked ? this.#sent - 1n : this.#sent++ });
   }
 
-  /** The final mark of the input port. */
-  submitFinal(): Promise<void> {
+  /** The final mark of the input port. Resolves when it was sent. */
+  async submitFinal(): Promise<void> {
     this.#isEnding = true;
-    return this.#signal("end", this.#sent);
+    await this.#outbox.end(this.#sent);
   }
 
   /** What is not settled: chunks and marks. */
   get numHeld(): number {
-    return this.#held.length;
+    return this.#outbox.held.length;
+  }
+
+  /** Chunks that were sent again. */
+  get numResent(): number {
+    return this.#outbox.numResent;
   }
 
   /** Gives it up: nothing is sent or read any more; idempotent. */
@@ -113,27 +128,11 @@ export class SttSession {
     await this.sink.close();
   }
 
-  #send(item: Item<SttUp>): Promise<void> {
-    const sent = this.#sending.then(() => this.sink.submit(item));
-    // What comes after a failure fails for itself.
-    this.#sending = sent.catch(() => {});
-    return sent;
-  }
-
-  /** Nobody waits for it: a sink that was closed takes nothing more, as an operator that has ended. */
-  #later(sent: Promise<void>): void {
-    sent.catch(() => {});
-  }
-
-  #signal(signal: "mark" | "end" | "reader", seq: bigint): Promise<void> {
-    return this.#send(tupleItem(signalChunk(this.sessionId, signal, seq)));
-  }
-
   #onDown(item: Item<SttDown>): void {
     if (item.kind === "tuple") this.#onRecord(item.tuple);
     else if (item.kind === "final") {
       this.#end();
-      this.#later(this.#send(FINAL_MARK));
+      this.#outbox.say(FINAL_MARK);
     }
   }
 
@@ -141,10 +140,10 @@ export class SttSession {
     const { sessionId, seq, text, confidence } = record;
     if (sessionId === "" && confidence === RECORDS.service) this.#onService(seq, text);
     else if (sessionId === "" && confidence === RECORDS.reader) {
-      this.#later(this.#signal("reader", seq));
-      if (this.#isEnded) this.#later(this.#signal("end", 0n));
+      this.#outbox.say(tupleItem(signalChunk(this.sessionId, "reader", seq)));
+      if (this.#isEnded) this.#outbox.say(tupleItem(signalChunk(this.sessionId, "end", 0n)));
     } else if (sessionId !== this.sessionId || this.#isEnded) return;
-    else if (confidence === RECORDS.sendAgain) this.#sendAgain(seq);
+    else if (confidence === RECORDS.sendAgain) this.#outbox.goBack(seq);
     else if (confidence === RECORDS.settled) {
       this.#settledBelow = seq;
       this.#settledWith = BigInt(text);
@@ -163,30 +162,18 @@ export class SttSession {
     // One that recognises alike hears the window again and says the same; any other goes on where nothing is settled.
     if (!isSame || !this.#isWhole) this.#forgetSettled();
     this.#numSkipped = this.#isWhole ? this.#numTold : 0;
-    this.#options.onProblem?.("SERVICE_RESTARTED", `${this.#held.length}`);
+    this.#options.onProblem?.("SERVICE_RESTARTED", `${this.#outbox.held.length}`);
     // Marks with nothing unsettled before them have nothing to wait for.
-    while (this.#held.length > 0 && !this.#held[0].chunk) this.#answer(this.#held[0].seq);
-    this.#sendAgain(0n);
-    if (this.#isEnding && this.#held.length === 0) this.#end();
-  }
-
-  #sendAgain(from: bigint): void {
-    let marked: bigint | undefined;
-    for (const { seq, chunk } of this.#held) {
-      if (seq < from) continue;
-      if (chunk) {
-        this.numResent++;
-        this.#later(this.#send(tupleItem(chunk)));
-      } else if (seq !== marked) this.#later(this.#signal("mark", seq));
-      if (!chunk) marked = seq;
-    }
-    if (this.#isEnding && this.#sent >= from) this.#later(this.#signal("end", this.#sent));
+    while (this.#outbox.held.length > 0 && !this.#outbox.held[0].chunk) this.#answer(this.#outbox.held[0].seq);
+    this.#outbox.goBack(0n);
+    if (this.#isEnding && this.#outbox.held.length === 0) this.#end();
   }
 
   #onResult({ seq, text, isFinal, confidence }: SttDown): void {
     if (seq > this.#next && confidence !== RECORDS.end) this.#options.onProblem?.("RESULTS_MISSED", `${seq}`);
     this.#next = seq + 1n;
     if (confidence === RECORDS.end) this.#end();
+    else if (confidence === RECORDS.error) this.#onError(text);
     else if (confidence === RECORDS.markAnswered) this.#onAnswer(BigInt(text));
     else {
       const isSpoken = isFinal && text !== "";
@@ -199,6 +186,14 @@ export class SttSession {
     }
   }
 
+  /** `CODE: message`. Where sound is missing the session goes on; anything else ends it. */
+  #onError(text: string): void {
+    const at = text.indexOf(": ");
+    const [code, message] = [text.slice(0, at), text.slice(at + 2)];
+    if (code !== CHUNKS_MISSING) this.#failure = new SpeechError(codeOf(code), message);
+    this.#options.onProblem?.(code, message);
+  }
+
   #settle(below: bigint): void {
     this.#settled = below;
     if (!this.#isWhole) this.#forgetSettled();
@@ -206,17 +201,17 @@ export class SttSession {
 
   #forgetSettled(): void {
     this.#isWhole = false;
-    this.#hold(this.#held.filter((held) => !held.chunk || held.seq >= this.#settled));
+    this.#hold(this.#outbox.held.filter((held) => !held.chunk || held.seq >= this.#settled));
   }
 
   #hold(held: Held[]): void {
-    this.#held = held;
+    this.#outbox.keep(held);
     this.#heldBytes = held.reduce((sum, { chunk }) => sum + (chunk?.audioChunk.length ?? 0), 0);
   }
 
   /** Everything up to a number is settled; where there is a mark, a window has ended. */
   #onAnswer(upTo: bigint): void {
-    if (!this.#held.some(({ seq, chunk }) => !chunk && seq <= upTo)) {
+    if (!this.#outbox.held.some(({ seq, chunk }) => !chunk && seq <= upTo)) {
       this.#settle(upTo + 1n);
       return;
     }
@@ -228,14 +223,24 @@ export class SttSession {
   }
 
   #answer(mark: bigint): void {
-    const settled = this.#held.filter(({ seq }) => seq <= mark);
-    this.#hold(this.#held.slice(settled.length));
+    const settled = this.#outbox.held.filter(({ seq }) => seq <= mark);
+    this.#hold(this.#outbox.held.slice(settled.length));
     for (const { chunk } of settled) if (!chunk) this.#options.onItem(WINDOW_MARK);
   }
 
   #end(): void {
     if (this.#isEnded) return;
     this.#isEnded = true;
+    this.#outbox.stop(this.#failure);
     this.#options.onItem(FINAL_MARK);
   }
 }
+
+/** A code of the wire as ours, which know fewer. */
+const codeOf = (code: string): ErrorCode => (code in ERROR_TABLE ? (code as ErrorCode) : "RUNTIME_FAILED");
+
+const afterEnd = (sessionId: string): SpeechError =>
+  new SpeechError(
+    "CLOSED",
+    `session ${sessionId.slice(0, 80)}: expected no sound after its end, got some. Begin another session.`,
+  );

@@ -27,6 +27,7 @@ export async function serveAudio(socket: Socket, id: number, host: AudioHost): P
     remoteAddress: socket.remoteAddress ?? "",
     sessions: new Set(),
     refused: new Set(),
+    isHeld: false,
   };
   const name = `audio connection ${id} of ${connection.remoteAddress || "a peer that is gone"}`;
   const reader = new AudioReader(connection, name, host);

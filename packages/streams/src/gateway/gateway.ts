@@ -240,6 +240,7 @@ class RunningGateway implements Gateway {
 
   #sweep(): void {
     this.table.sweep();
+    this.#readers.sweep();
     const numLost = this.#journal.sweep();
     if (numLost === 0) return;
     this.metrics.finalsLost.inc(numLost);

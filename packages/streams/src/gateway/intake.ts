@@ -16,22 +16,25 @@ export interface SavedIntake {
   readonly nextSeq: bigint | undefined;
 }
 
-/** What is held back at most: it is wanted only if nothing is sent again. */
+/** What is held back at most. What comes beyond it is in the repetition too. */
 const MAX_HELD_BYTES = 8 * 1024 * 1024;
 
 const seqOf = (sent: Sent): bigint => (sent.kind === "chunk" ? sent.chunk.seq : sent.seq);
 
 /**
  * Puts in order what a session is sent. Where chunks are missing and the sender can send them again, what comes after them
- * is held back; the number that comes next, or one before it (where nobody knows it: the first that is not above those held
- * back), begins a repetition, which contains them all.
+ * is held back until they have come. Where nobody knows the number that comes next, the first one that is not above those
+ * held back is it: it begins the repetition of everything.
  */
 export class Intake {
   /** The number of the chunk that comes next; nobody knows at the beginning of a session that is taken up. */
   #nextSeq: bigint | undefined;
   readonly #canResend: boolean;
+  /** In order, each number once. */
   #held: Sent[] = [];
   #heldBytes = 0;
+  /** What came last, and on which connection: numbers that go back there begin a repetition. */
+  #last: { readonly seq: bigint; readonly connectionId: number } | undefined;
 
   /** @param canResend the sender keeps what is not settled, and sends it again when it is asked */
   constructor(nextSeq: bigint | undefined, canResend: boolean) {
@@ -63,20 +66,52 @@ export class Intake {
     this.#drop();
   }
 
-  /** Takes what came. Gives it where it is its turn; nothing where it is held back, or was there before (`repeat`). */
-  offer(sent: Sent): InTurn | "held" | "repeat" {
+  /**
+   * Takes what came. Gives whose turn it is, in order; nothing where it is held back, or was there before (`repeat`).
+   * @param connectionId where it came: what one connection brings is in the order in which it was sent
+   */
+  offer(sent: Sent, connectionId: number): InTurn[] | "held" | "repeat" {
     const seq = seqOf(sent);
-    // While the next number is known only that one, or one before it, begins a repetition: others are out of order.
-    if (this.#nextSeq !== undefined && seq > this.#nextSeq && this.#canResend) return this.#hold(sent);
-    let isRepetition = false;
-    if (this.#held.length > 0) {
-      if (seq > seqOf(this.#held[0])) return this.#hold(sent);
-      this.#drop();
-      isRepetition = true;
+    const isBack = this.#last?.connectionId === connectionId && seq <= this.#last.seq;
+    this.#last = { seq, connectionId };
+    if (!this.#begins(seq)) {
+      this.#hold(sent);
+      // A repetition has begun behind what is missing: its sender has no more of it.
+      return isBack && this.#canResend && this.#nextSeq !== undefined ? this.#skip() : "held";
     }
-    if (this.#nextSeq === undefined && seq > 0n && !isRepetition) return this.#hold(sent);
+    // Who sends nothing again is believed to begin anew.
+    if (!this.#canResend) this.#drop();
     this.#nextSeq ??= seq;
-    return this.#turn(sent);
+    const turn = this.#turn(sent);
+    return turn === "repeat" ? turn : [turn, ...this.#follow()];
+  }
+
+  /** Whether a number is not to be held back. */
+  #begins(seq: bigint): boolean {
+    if (this.#nextSeq !== undefined) return seq <= this.#nextSeq || !this.#canResend;
+    return seq === 0n || (this.#held.length > 0 && seq <= seqOf(this.#held[0]));
+  }
+
+  /** What was held back and is its turn now. */
+  #follow(): InTurn[] {
+    const turns: InTurn[] = [];
+    let numOver = 0;
+    for (const sent of this.#held) {
+      if (seqOf(sent) > (this.#nextSeq ?? 0n)) break;
+      numOver++;
+      this.#heldBytes -= sizeOf(sent);
+      const turn = this.#turn(sent);
+      if (turn !== "repeat") turns.push(turn);
+    }
+    this.#held.splice(0, numOver);
+    return turns;
+  }
+
+  /** Goes on with the first that is held back. */
+  #skip(): InTurn[] {
+    const [first] = this.#held.splice(0, 1);
+    this.#heldBytes -= sizeOf(first);
+    return [this.#turn(first) as InTurn, ...this.#follow()];
   }
 
   #turn(sent: Sent): InTurn | "repeat" {
@@ -98,14 +133,13 @@ export class Intake {
     });
   }
 
-  #hold(sent: Sent): "held" {
-    const size = sent.kind === "chunk" ? sent.chunk.audioChunk.length : 0;
-    if (this.#heldBytes + size > MAX_HELD_BYTES) return "held";
-    const place = this.#held.findIndex((other) => seqOf(other) >= seqOf(sent));
-    if (place >= 0 && seqOf(this.#held[place]) === seqOf(sent)) return "held";
-    this.#held.splice(place < 0 ? this.#held.length : place, 0, sent);
-    this.#heldBytes += size;
-    return "held";
+  #hold(sent: Sent): void {
+    const seq = seqOf(sent);
+    // From behind: what comes is mostly the latest.
+    const place = this.#held.findLastIndex((other) => seqOf(other) <= seq);
+    if (this.#heldBytes + sizeOf(sent) > MAX_HELD_BYTES || (place >= 0 && seqOf(this.#held[place]) === seq)) return;
+    this.#held.splice(place + 1, 0, sent);
+    this.#heldBytes += sizeOf(sent);
   }
 
   #drop(): void {
@@ -113,3 +147,5 @@ export class Intake {
     this.#heldBytes = 0;
   }
 }
+
+const sizeOf = (sent: Sent): number => (sent.kind === "chunk" ? sent.chunk.audioChunk.length : 0);

@@ -18,8 +18,13 @@ export interface GatewayLimits {
   readonly reconnectMs: number;
   /** A session that begins in its middle waits so long for what was before. */
   readonly takeUpMs: number;
-  /** Chunks that are missing are asked for so long, where the application can send them again. */
+  /**
+   * Where chunks are missing and the application can send them again: a connected one that sends nothing for so long has
+   * none. As long as a reader may take nothing, since the same thread may read and send.
+   */
   readonly resendMs: number;
+  /** One that goes on sending and repeats nothing has none either. Long: a repetition comes behind all that was on its way. */
+  readonly repeatMs: number;
   /** A connected session without any sound ends then; the toolkit's own `vgwStaleSessionPurgeInterval`. */
   readonly staleMs: number;
   /** A reader that takes nothing for so long is cut; it comes back and gets the rest. */
@@ -41,7 +46,8 @@ export const GATEWAY_LIMITS: GatewayLimits = {
   recordMs: 30_000,
   reconnectMs: 60_000,
   takeUpMs: 2000,
-  resendMs: 15_000,
+  resendMs: 60_000,
+  repeatMs: 600_000,
   staleMs: 10_800_000,
   stalledReaderMs: 60_000,
   handshakeMs: 10_000,

@@ -21,18 +21,21 @@ export interface RecordedParty {
   /** Where its first sample stands on the call's clock. */
   readonly startMs: number;
   readonly sampleRateHz: number;
+  /** 0 until its recording is closed. */
   readonly numSamples: number;
 }
 
-/** What is kept of a call: written as JSON when it ends. */
+/** What is kept of a call as JSON: written when a party begins, and whole when the call ends. */
 export interface RecordedCall {
   readonly schema: "nemo-stt-call";
   readonly version: 1;
   readonly callId: string;
   /** ISO 8601. */
   readonly startedAt: string;
-  readonly endedAt: string;
-  readonly endReason: EndReason;
+  /** Not there while the call goes on, nor after a gateway that was killed. */
+  readonly endedAt?: string;
+  /** Not there while the call goes on, nor after a gateway that was killed. */
+  readonly endReason?: EndReason;
   readonly parties: readonly RecordedParty[];
   readonly transcript: readonly CallUtterance[];
 }
@@ -41,7 +44,7 @@ export interface RecordedCall {
 export interface Recorder {
   /** Makes the folder. @throws SpeechError `WRITE_FAILED` */
   prepare(): Promise<void>;
-  /** Opens a party's recording. */
+  /** Opens a party's recording, and names it in the call's description, so that a gateway that is killed leaves both. */
   open(name: SessionName, format: SoundFormat, startMs: number): Promise<SessionRecording>;
   /** Writes a call's description, when all of its recordings are closed. */
   finish(call: Call, reason: EndReason): Promise<void>;
@@ -53,6 +56,9 @@ interface OpenCall {
   readonly stem: string;
   readonly startedAt: string;
   readonly parties: RecordedParty[];
+  numFiles: number;
+  /** Descriptions are written one after another. */
+  written: Promise<void>;
 }
 
 /** RIFF counts bytes in 32 bits: at 8 kHz six days, at 48 kHz a day. */
@@ -67,22 +73,36 @@ export function openRecorder(folder: string, epochMs: () => number): Recorder {
     let call = calls.get(callId);
     if (call) return call;
     const startedAt = new Date(epochMs()).toISOString();
-    call = { stem: stemOf(callId, startedAt, numCalls++), startedAt, parties: [] };
+    call = {
+      stem: stemOf(callId, startedAt, numCalls++),
+      startedAt,
+      parties: [],
+      numFiles: 0,
+      written: Promise.resolve(),
+    };
     calls.set(callId, call);
     return call;
+  };
+  const describe = (callId: string, call: OpenCall, more: Partial<RecordedCall>): Promise<void> => {
+    const { stem, startedAt, parties } = call;
+    const path = join(folder, `${stem}.json`);
+    const write = async () => {
+      const head = { schema: "nemo-stt-call", version: 1, callId, startedAt } as const;
+      const description: RecordedCall = { ...head, transcript: [], ...more, parties };
+      // A description that is there is whole.
+      await writeFile(`${path}.part`, `${JSON.stringify(description, undefined, 2)}\n`);
+      await rename(`${path}.part`, path);
+    };
+    const written = call.written.then(write);
+    call.written = written.catch(() => {});
+    return written;
   };
   const finish = async (call: Call, endReason: EndReason): Promise<void> => {
     const recorded = calls.get(call.id);
     if (!recorded) return;
     calls.delete(call.id);
-    const { stem, startedAt, parties } = recorded;
     const endedAt = new Date(epochMs()).toISOString();
-    const head = { schema: "nemo-stt-call", version: 1, callId: call.id, startedAt, endedAt, endReason } as const;
-    const description: RecordedCall = { ...head, parties, transcript: call.transcript };
-    // A description that is there is whole.
-    const path = join(folder, `${stem}.json`);
-    await writeFile(`${path}.part`, `${JSON.stringify(description, undefined, 2)}\n`);
-    await rename(`${path}.part`, path);
+    await describe(call.id, recorded, { endedAt, endReason, transcript: call.transcript });
   };
   return {
     async prepare() {
@@ -94,11 +114,15 @@ export function openRecorder(folder: string, epochMs: () => number): Recorder {
     },
     async open(name, format, startMs) {
       const call = callOf(name.callId);
-      const file = `${call.stem}-${call.parties.length}.wav`;
-      const index = call.parties.length;
+      const file = `${call.stem}-${call.numFiles++}.wav`;
       const party = partyOf(name, file, format, startMs);
-      call.parties.push(party);
       const writing = await openWriting(join(folder, file), format.sampleRateHz);
+      // Named when it is there.
+      const index = call.parties.push(party) - 1;
+      await describe(name.callId, call, {}).catch(async (error: unknown) => {
+        await writing.close();
+        throw error;
+      });
       return {
         write: (samples) => writing.write(samples),
         async close() {

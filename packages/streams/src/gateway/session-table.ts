@@ -3,12 +3,13 @@ import type { SttUp } from "../spl/schemas.ts";
 import { RECORDS, signalOf } from "../spl/signals.ts";
 import { ENCODINGS, type SoundFormat } from "../voice/encodings.ts";
 import { Call } from "./call.ts";
+import { errorRecord, failureOf } from "./failure.ts";
 import type { EndReason } from "./feed.ts";
 import type { Sent } from "./intake.ts";
 import type { SessionLog } from "./journal.ts";
 import { Session } from "./session.ts";
 import type { SavedSession, SessionHost } from "./session-host.ts";
-import { parseSessionName, type SessionName } from "./session-name.ts";
+import { isResuming, parseSessionName, type SessionName } from "./session-name.ts";
 
 /** Where chunks come from: sessions go with it when it ends them. */
 export interface Connection {
@@ -18,6 +19,8 @@ export interface Connection {
   readonly sessions: Set<Session>;
   /** Ids that were refused: what comes for them is thrown away. */
   readonly refused: Set<string>;
+  /** What it brought waits for its session: it is not read, and its sessions are not silent. */
+  isHeld: boolean;
 }
 
 /** What the table needs besides what sessions share. */
@@ -73,36 +76,42 @@ export class SessionTable {
    * @throws SpeechError `CLOSED` while the gateway is being stopped, `LIMIT_EXCEEDED` for a connection of nonsense
    */
   async offer(connection: Connection, chunk: SttUp): Promise<Session | undefined> {
-    if (connection.refused.has(chunk.sessionId)) {
-      this.#host.metrics.discarded.inc();
-      return undefined;
-    }
     const signal = signalOf(chunk);
     if (signal === "reader") {
       this.#options.onReaderNamed(chunk.seq, chunk.sessionId);
-      return this.#sessions.get(chunk.sessionId);
+      const session = this.#sessions.get(chunk.sessionId);
+      session?.onReader();
+      return session;
+    }
+    if (connection.refused.has(chunk.sessionId)) {
+      this.#host.metrics.discarded.inc();
+      return undefined;
     }
     const sent: Sent = signal ? { kind: signal, seq: chunk.seq } : { kind: "chunk", chunk };
     try {
       const session = this.#find(connection, chunk, sent);
       if (!session) return undefined;
       this.#own(connection, session);
-      await session.offer(sent);
+      connection.isHeld = true;
+      await session.offer(sent, connection.id);
       return session;
     } catch (error) {
       if (!isSpeechError(error) || error.code === "CLOSED") throw error;
       this.#refuse(connection, chunk.sessionId, error);
       return undefined;
+    } finally {
+      connection.isHeld = false;
     }
   }
 
-  /** A session that is none ends like one, so that its reader does. */
-  #endNothing(sessionId: string, connection: Connection): void {
+  /** A session that is none ends like one, so that its reader does; an application that knows such records is told why. */
+  #endNothing(sessionId: string, connection: Connection, error?: SpeechError): void {
     const { journal } = this.#host;
     const log = journal.open(sessionId, connection.id);
     this.#options.onSessionStarted(log);
-    const marks = { endsSession: true, endsWindow: false, isMarkOnly: false };
-    journal.append(log, { text: "", isFinal: true, confidence: RECORDS.end, ...marks });
+    const usual = { endsSession: false, endsWindow: false, isMarkOnly: false };
+    if (error && log.resumes) journal.append(log, { ...usual, ...errorRecord(failureOf(error)) });
+    journal.append(log, { ...usual, text: "", isFinal: true, confidence: RECORDS.end, endsSession: true });
   }
 
   #refuse(connection: Connection, sessionId: string, error: SpeechError): void {
@@ -110,13 +119,13 @@ export class SessionTable {
     connection.refused.add(sessionId);
     this.#host.metrics.sessionEnded(true);
     this.#host.log.warn(error.message, { code: error.code, sessionId });
-    this.#endNothing(sessionId, connection);
+    this.#endNothing(sessionId, connection, error);
   }
 
   #find(connection: Connection, chunk: SttUp, { kind }: Sent): Session | undefined {
     const session = this.#sessions.get(chunk.sessionId);
     if (session === undefined) {
-      if (kind === "chunk" || !this.#isOver(chunk)) return this.#begin(connection, chunk);
+      if (kind === "chunk" ? !this.#isLate(chunk) : !this.#isOver(chunk)) return this.#begin(connection, chunk);
       const isKept = [...this.#host.journal.logs].some((log) => log.sessionId === chunk.sessionId && !log.isHidden);
       if (!isKept && kind === "end") this.#endNothing(chunk.sessionId, connection);
       return undefined;
@@ -126,6 +135,13 @@ export class SessionTable {
     // Somebody begins anew under the same id: an application that was started again.
     if (isOther && chunk.seq === 0n && session.nextSeq > 0n && !session.isSameStart(chunk)) session.restart();
     return session;
+  }
+
+  /** A repetition that came after all had ended; whoever sends again names no two sessions alike. */
+  #isLate({ sessionId, seq }: SttUp): boolean {
+    const isLate = isResuming(sessionId) && seq < (this.#remembered.get(sessionId)?.nextSeq ?? 0n);
+    if (isLate) this.#host.metrics.repeats.inc();
+    return isLate;
   }
 
   /** A mark or an end of a session that said nothing, or that has ended. */
@@ -202,7 +218,7 @@ export class SessionTable {
     const session = this.#create(parseSessionName(saved.sessionId), log, saved.intake.nextSeq);
     this.#detached.set(session, { sinceMs: this.#host.clock.nowMs(), remoteAddress: "" });
     await session.restore(saved).catch(async (error: unknown) => {
-      await session.abandon("failed");
+      await session.abandon("failed", error);
       throw error;
     });
   }
@@ -277,6 +293,7 @@ export class SessionTable {
     const now = clock.nowMs();
     for (const [session, { sinceMs }] of this.#detached)
       if (now - sinceMs >= limits.reconnectMs) void session.end("vanished");
+    for (const [session, { isHeld }] of this.#owners) if (isHeld) session.touch();
     for (const session of this.#sessions.values())
       if (now - session.activeAtMs >= limits.staleMs) void session.end("stale");
       else void session.sweep(this.#detached.has(session));

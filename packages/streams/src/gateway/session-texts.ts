@@ -1,5 +1,6 @@
 import { RECORDS } from "../spl/signals.ts";
 import type { Voice, VoiceText } from "../voice/voice.ts";
+import { errorRecord, type Failure } from "./failure.ts";
 import { partyRef } from "./feed.ts";
 import type { JournalRecord } from "./journal.ts";
 import type { SavedSession, SessionHost, SessionSetup } from "./session-host.ts";
@@ -80,6 +81,11 @@ export class SessionTexts {
   /** The session's end ends the window too, and the end record stands for the mark where the application knows it. */
   beginEnd(): void {
     this.#isMarkApart = this.#setup.name.resumes;
+  }
+
+  /** Says what went wrong, where the application knows such records. */
+  tell(failure: Failure): void {
+    if (this.#setup.name.resumes) this.#append(errorRecord(failure));
   }
 
   /** Signals the end of the session. */

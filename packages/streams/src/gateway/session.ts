@@ -1,6 +1,9 @@
-import { isSpeechError, sampleBytes } from "@nemo-stt/core";
+import { sampleBytes } from "@nemo-stt/core";
 import type { SttUp } from "../spl/schemas.ts";
+import { CHUNKS_MISSING } from "../spl/signals.ts";
 import { Voice, type VoiceOptions } from "../voice/voice.ts";
+import { Asking } from "./asking.ts";
+import { closedUnder, failureOf, silentFor } from "./failure.ts";
 import { type EndReason, partyRef } from "./feed.ts";
 import { type InTurn, Intake, type Sent } from "./intake.ts";
 import type { SessionLog } from "./journal.ts";
@@ -10,9 +13,6 @@ import type { SessionName } from "./session-name.ts";
 import { SoundKeeper } from "./session-recording.ts";
 import { SessionTexts } from "./session-texts.ts";
 import { WindowHeaders } from "./window-headers.ts";
-
-/** How often what is missing is asked for. */
-const ASK_AGAIN_MS = 1000;
 
 /** A caller's voice, from chunks to records. Chunks are taken in order, one at a time, from a bounded queue. */
 export class Session {
@@ -26,7 +26,7 @@ export class Session {
   readonly #headers: WindowHeaders;
   #intake: Intake;
   readonly #texts: SessionTexts;
-  #askedAtMs = Number.NEGATIVE_INFINITY;
+  readonly #asking: Asking;
   #waitsSinceMs = 0;
   #first: SttUp | undefined;
   #tail: Promise<void> = Promise.resolve();
@@ -43,6 +43,7 @@ export class Session {
     this.#host = host;
     this.#setup = setup;
     this.#intake = new Intake(setup.nextSeq, setup.name.resumes);
+    this.#asking = new Asking(host.clock);
     this.#sound = new SoundKeeper(host, setup.name);
     this.#texts = new SessionTexts(host, setup);
     this.#headers = new WindowHeaders(setup.name.resumes ? host.headers : undefined, setup.name.id);
@@ -143,22 +144,37 @@ export class Session {
     });
   }
 
-  /** Takes what was sent. Resolves when the next may come: the caller does not read its socket meanwhile. */
-  async offer(sent: Sent): Promise<void> {
-    this.activeAtMs = this.#host.clock.nowMs();
+  /**
+   * Takes what was sent. Resolves when the next may come: the caller does not read its socket meanwhile.
+   * @param connectionId where it came
+   */
+  async offer(sent: Sent, connectionId: number): Promise<void> {
+    this.touch();
     const { metrics } = this.#host;
     if (this.#state !== "live") {
       metrics.discarded.inc();
       return;
     }
     const wasWaiting = this.#intake.isWaiting;
-    const turn = this.#intake.offer(sent);
-    if (turn === "repeat") metrics.repeats.inc();
-    else if (turn !== "held") await this.#take(turn);
-    else if (!wasWaiting) {
-      this.#waitsSinceMs = this.activeAtMs;
-      this.#ask();
+    const turns = this.#intake.offer(sent, connectionId);
+    if (turns !== "held" || !wasWaiting) this.#waitsSinceMs = this.activeAtMs;
+    if (turns === "held") {
+      if (!wasWaiting && this.#asking.isFirstDue) this.#ask();
+      return;
     }
+    this.#asking.onArrived();
+    if (turns === "repeat") metrics.repeats.inc();
+    else await this.#takeAll(turns);
+  }
+
+  /** Its peer is there: it was heard just now, or waits to be read. */
+  touch(): void {
+    this.activeAtMs = this.#host.clock.nowMs();
+  }
+
+  /** All at once: what comes meanwhile comes after them. */
+  async #takeAll(turns: readonly InTurn[]): Promise<void> {
+    await Promise.all(turns.map((turn) => this.#take(turn)));
   }
 
   async #take({ sent, numMissing }: InTurn): Promise<void> {
@@ -196,19 +212,28 @@ export class Session {
    */
   async sweep(isCut: boolean): Promise<void> {
     if (this.#state !== "live") return;
+    const { isWaiting } = this.#intake;
+    if (isWaiting && this.#isHopeless(isCut)) await this.#takeAll(this.#intake.giveUp());
+    else if ((isWaiting || isCut) && this.#asking.isDue) this.#ask();
+  }
+
+  /** Nobody sends again what is missing. A peer that was cut may come back with it, until its session ends. */
+  #isHopeless(isCut: boolean): boolean {
     const { clock, limits } = this.#host;
-    const now = clock.nowMs();
-    const patienceMs = this.name.resumes ? limits.resendMs : limits.takeUpMs;
-    if (this.#intake.isWaiting && now - this.#waitsSinceMs >= patienceMs) {
-      // All at once: what comes meanwhile comes after them.
-      await Promise.all(this.#intake.giveUp().map((turn) => this.#take(turn)));
-    } else if ((this.#intake.isWaiting || isCut) && now - this.#askedAtMs >= ASK_AGAIN_MS) this.#ask();
+    const waitedMs = clock.nowMs() - this.#waitsSinceMs;
+    if (!this.name.resumes) return waitedMs >= limits.takeUpMs;
+    return waitedMs >= limits.repeatMs || (!isCut && clock.nowMs() - this.activeAtMs >= limits.resendMs);
   }
 
   #ask(): void {
     if (!this.name.resumes) return;
-    this.#askedAtMs = this.#host.clock.nowMs();
+    this.#asking.onAsked();
     this.#host.ask(this.records, this.nextSeq);
+  }
+
+  /** A reader of its own came: what was asked of another may not have been heard. */
+  onReader(): void {
+    if (this.#state === "live" && this.#intake.isWaiting) this.#ask();
   }
 
   #seconds({ audioChunk }: SttUp): number {
@@ -228,7 +253,7 @@ export class Session {
 
   /** Ends an utterance: its final comes, then the mark. */
   async mark(): Promise<void> {
-    this.activeAtMs = this.#host.clock.nowMs();
+    this.touch();
     if (this.#state !== "live") return;
     await this.#enqueue(() => this.#voice.endWindow());
   }
@@ -246,26 +271,34 @@ export class Session {
       this.#texts.beginEnd();
       return this.#voice.endWindow();
     });
-    await this.#close(reason);
+    await this.#close(reason, this.#silence(reason));
     this.#state = "ended";
     this.#setup.onEnded(this);
   }
 
-  /** Abandons the session now, without its tail; its end is still signalled. */
-  async abandon(reason: EndReason): Promise<void> {
+  /** What is wrong with an end that its application did not ask for. */
+  #silence(reason: EndReason): Error | undefined {
+    const { reconnectMs, staleMs } = this.#host.limits;
+    if (reason === "vanished") return silentFor(this.name.id, reconnectMs);
+    return reason === "stale" ? silentFor(this.name.id, staleMs) : undefined;
+  }
+
+  /** Abandons the session now, without its tail; its end is still signalled, and why where it can be. */
+  async abandon(reason: EndReason, error?: unknown): Promise<void> {
     if (this.#state === "ended") return;
     this.#state = "failed";
     await this.#voice.close();
-    await this.#close(reason);
+    await this.#close(reason, error ?? closedUnder(this.name.id));
     await this.end(reason);
   }
 
-  /** Signals the end, once: after the last final nothing comes but the end record. */
-  async #close(reason: EndReason): Promise<void> {
+  /** Signals the end, once: after the last final nothing comes but why it failed, if it did, and the end record. */
+  async #close(reason: EndReason, error?: unknown): Promise<void> {
     if (this.#isClosed) return;
     this.#isClosed = true;
     await this.#sound.close();
     await this.#headers.forget();
+    if (error !== undefined) this.#texts.tell(failureOf(error));
     this.#texts.end();
     this.#host.metrics.sessionEnded(reason === "failed");
     this.#host.feed.publish({ type: "session-ended", reason, heardSec: this.heardSec, ...this.#ref() });
@@ -287,8 +320,7 @@ export class Session {
 
   async #fail(error: unknown): Promise<void> {
     this.#state = "failed";
-    const code = isSpeechError(error) ? error.code : "INTERNAL";
-    const message = error instanceof Error ? error.message : String(error);
+    const { code, message } = failureOf(error);
     if (code === "OVER_CAPACITY") this.#host.metrics.throttled.inc();
     this.#host.log.error(`${this.name.id}: ${message}`, { code, sessionId: this.name.id });
     this.#host.feed.publish({ type: "failed", code, message, ...this.#ref() });
@@ -296,7 +328,7 @@ export class Session {
       this.#host.log.error(`${this.name.id}: closing failed: ${String(later)}`, { sessionId: this.name.id });
     });
     // The end is signalled at once: nobody waits for a session that gives no more text.
-    await this.#close("failed");
+    await this.#close("failed", error);
   }
 
   async #hear(chunk: SttUp): Promise<void> {
@@ -322,9 +354,9 @@ export class Session {
     const isHeard = this.#voice.heardSec > 0;
     const missingMs = isHeard ? Math.max(0, Number(chunk.audioTimestamp) - this.#voice.endMs) : unheardMs;
     this.#host.metrics.missing.inc(numMissing);
-    this.#host.log.warn(`${this.name.id}: ${numMissing} chunks before ${chunk.seq} never came (${missingMs} ms).`, {
-      sessionId: this.name.id,
-    });
+    const message = `${this.name.id}: ${numMissing} chunks before ${chunk.seq} never came (${missingMs} ms).`;
+    this.#host.log.warn(message, { code: CHUNKS_MISSING, sessionId: this.name.id });
+    this.#texts.tell({ code: CHUNKS_MISSING, message });
     this.#host.feed.publish({ type: "gap", numMissing, missingMs, ...this.#ref() });
     await this.#voice.skip(missingMs);
   }

@@ -1,4 +1,5 @@
 import type { Socket } from "node:net";
+import type { Clock } from "../clock.ts";
 import { FINAL_MARK, tupleItem, WINDOW_MARK } from "../items.ts";
 import { encodeItem } from "../spl/encode.ts";
 import { STT_DOWN, type SttDown } from "../spl/schemas.ts";
@@ -17,6 +18,7 @@ export interface TextHost {
   readonly incarnation: bigint;
   /** What it recognises with. */
   readonly service: string;
+  readonly clock: Clock;
   readonly stalledReaderMs: number;
   readonly endReaders: EndReaders;
   /** Which sessions this port shows. */
@@ -31,11 +33,15 @@ export interface TextHost {
 const MAX_BATCH_BYTES = 64 * 1024;
 /** A reader that is slower than its sessions for so long is cut: what it has not passed is kept, and costs memory. */
 const MAX_BEHIND = 200_000;
+/** A reader that does not know whose it is is told its number again after so long, then twice, four times, … */
+const NAMING_MS = 1000;
 /** A reader closes at once when it is sent the final mark; one that does not is gone. */
 const CLOSING_MS = 10_000;
 
 const WINDOW_BYTES = encodeItem(STT_DOWN, WINDOW_MARK);
 const FINAL_BYTES = encodeItem(STT_DOWN, FINAL_MARK);
+
+const NOTICE = { sessionId: "", text: "", isFinal: false };
 
 /** One text reader: first everything that is kept, then what comes. */
 export class TextConnection {
@@ -53,6 +59,9 @@ export class TextConnection {
   #sessionId: string | undefined;
   /** Sessions whose end it was sent, until it is known whose reader it is. */
   readonly #ended = new Set<string>();
+  /** When it is told its number again, and how long after that once more. */
+  #tellAtMs: number | undefined;
+  #tellPauseMs = NAMING_MS;
   /** What is said besides records. */
   #notices: SttDown[] = [];
   #isFinalSent = false;
@@ -60,10 +69,9 @@ export class TextConnection {
 
   /** @param id what applications call it by */
   constructor(socket: Socket, id: number, host: TextHost) {
-    const notice = { sessionId: "", text: "", isFinal: false };
-    this.#notices.push({ ...notice, seq: host.incarnation, text: host.service, confidence: RECORDS.service });
-    this.#notices.push({ ...notice, seq: BigInt(id), confidence: RECORDS.reader });
     this.id = BigInt(id);
+    this.#notices.push({ ...NOTICE, seq: host.incarnation, text: host.service, confidence: RECORDS.service });
+    this.#notices.push({ ...NOTICE, seq: this.id, confidence: RECORDS.reader });
     this.#socket = socket;
     this.#host = host;
     this.#name = `text reader ${id} of ${socket.remoteAddress ?? ""}`;
@@ -89,6 +97,21 @@ export class TextConnection {
   /** Its application says whose reader it is: it gets nothing else from now on, and ends with that session. */
   name(sessionId: string): void {
     this.#sessionId = sessionId;
+    this.#reader.nudge();
+  }
+
+  /**
+   * Looks at the clock: where a session has ended that may be the reader's, and its application does not say so, what it said
+   * was lost with a connection for sound. It says it again when it is told the number again.
+   */
+  sweep(): void {
+    if (this.isNamed || this.#ended.size === 0) return;
+    const now = this.#host.clock.nowMs();
+    this.#tellAtMs ??= now + this.#tellPauseMs;
+    if (now < this.#tellAtMs) return;
+    this.#tellPauseMs *= 2;
+    this.#tellAtMs = now + this.#tellPauseMs;
+    this.#notices.push({ ...NOTICE, seq: this.id, confidence: RECORDS.reader });
     this.#reader.nudge();
   }
 

@@ -1,5 +1,4 @@
 import type { Socket } from "node:net";
-import type { Clock } from "../clock.ts";
 import type { SttDown } from "../spl/schemas.ts";
 import type { SessionLog } from "./journal.ts";
 import { TextConnection, type TextHost } from "./text-connection.ts";
@@ -13,7 +12,6 @@ export interface TextPort {
 
 /** What the readers of all ports share. */
 export interface TextPortsHost extends Omit<TextHost, "shows" | "isAlone" | "isSettled"> {
-  readonly clock: Clock;
   /** How long a reader that was cut may come back. */
   readonly keepMs: number;
 }
@@ -62,6 +60,11 @@ export class TextPorts {
   /** Tells all readers something besides records. */
   notify(notice: SttDown): void {
     for (const reader of this.connected) reader.notify(notice);
+  }
+
+  /** Looks at the clock. */
+  sweep(): void {
+    for (const reader of this.connected) reader.sweep();
   }
 
   /** A session began. */

@@ -18,7 +18,12 @@ export const RECORDS = {
   sendAgain: -5,
   /** Second on every connection, without a session id: `seq` is a number for the connection. */
   reader: -6,
+  /** `text` is what went wrong, as `CODE: message`; where the session fails, the record that ends it follows. Numbered as results are. */
+  error: -7,
 } as const;
+
+/** The code of an error record after which the session goes on: chunks were given up, and their text is missing. */
+export const CHUNKS_MISSING = "CHUNKS_MISSING";
 
 /** Chunks without sound that say something: `audioTimestamp` tells what. */
 export const SIGNALS = {

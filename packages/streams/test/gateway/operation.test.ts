@@ -1,4 +1,4 @@
-import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import { cpSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { connect } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -158,7 +158,34 @@ describe("drain", () => {
   });
 });
 
+const describedIn = (path: string): RecordedCall[] =>
+  readdirSync(path)
+    .filter((name) => name.endsWith(".json"))
+    .map((name) => JSON.parse(readFileSync(join(path, name), "utf8")));
+
 describe("recordings", () => {
+  it("leaves a call in one piece when it is killed in its middle", async () => {
+    const recordFolder = join(folder, "live");
+    const started = await start({ recordFolder });
+    const sink = new TcpSink(STT_UP, started.audio);
+    for (const channel of [0, 1]) {
+      const id = `k8-${channel}?call=k8&role=${channel ? "caller" : "agent"}&channel=${channel}&parties=2`;
+      for (const item of chunks(id, noise(0.5, channel + 1))) await sink.submit(item);
+    }
+    const sessions = () => [...started.gateway.table.sessions.values()];
+    await until(() => sessions().filter(({ heardSec }) => heardSec > 0.45).length === 2);
+    // What stands in the folder at any moment is what a kill leaves.
+    const killed = join(folder, "killed");
+    cpSync(recordFolder, killed, { recursive: true });
+    expect(describedIn(killed)[0].endReason).toBeUndefined();
+    const calls = await listCalls(killed);
+    expect(calls).toMatchObject([{ callId: "k8", parties: [{ channelRole: "agent" }, { channelRole: "caller" }] }]);
+    for (const { path } of calls[0].parties) {
+      const wav = await openWav(memorySource(readFileSync(path), path));
+      expect(wav.numSamples).toBeGreaterThan(0.4 * 16_000);
+    }
+  });
+
   it("keeps both parties of a call as they were heard, with who they are and what they said", async () => {
     const started = await start({ recordFolder: folder });
     const parties = [
@@ -175,10 +202,8 @@ describe("recordings", () => {
       for (const item of first) await sink.submit(item);
     }
     await sink.submit(FINAL_MARK);
-    await until(() => readdirSync(folder).some((name) => name.endsWith(".json")));
-    const names = readdirSync(folder);
-    const description = names.find((name) => name.endsWith(".json")) as string;
-    const call: RecordedCall = JSON.parse(readFileSync(join(folder, description), "utf8"));
+    await until(() => describedIn(folder)[0]?.endReason !== undefined);
+    const [call] = describedIn(folder);
     expect(call).toMatchObject({ schema: "nemo-stt-call", version: 1, callId: "k7", endReason: "final-mark" });
     expect(call.transcript.map(({ channelRole, startMs }) => [channelRole, startMs])).toEqual([
       ["agent", 0],
