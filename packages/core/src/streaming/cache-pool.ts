@@ -74,10 +74,11 @@ export function createCachePool(spec: ConformerSpec, maxStreams: number): CacheP
   const headSize = modelSize / numHeads;
   const ringSize = left * headSize;
   const placeSize = numHeads * ringSize;
-  const attention = new Float32Array(2 * numLayers * maxStreams * placeSize);
+  const slotBytes = numRows * modelSize * 4;
+  const attention = allocate(2 * numLayers * maxStreams * placeSize, maxStreams, slotBytes);
   const convPlaceRows = numLayers * convLeft;
   // One place of zeros before the streams'.
-  const conv = new Float32Array((1 + maxStreams) * convPlaceRows * modelSize);
+  const conv = allocate((1 + maxStreams) * convPlaceRows * modelSize, maxStreams, slotBytes);
   const places: (CacheSlot | undefined)[] = new Array(maxStreams).fill(undefined);
   let spare: Float32Array | undefined;
 
@@ -143,7 +144,7 @@ export function createCachePool(spec: ConformerSpec, maxStreams: number): CacheP
 
   return {
     geometry,
-    slotBytes: numRows * modelSize * 4,
+    slotBytes,
     conv,
     take(saved) {
       const place = places.indexOf(undefined);
@@ -233,6 +234,20 @@ export function createCachePool(spec: ConformerSpec, maxStreams: number): CacheP
       return { numSteps, rows };
     },
   };
+}
+
+/** Memory for so many numbers, of which the platform gives none that is used before it is. @throws SpeechError `OVER_CAPACITY` */
+function allocate(size: number, maxStreams: number, slotBytes: number): Float32Array {
+  try {
+    return new Float32Array(size);
+  } catch (cause) {
+    const mib = (slotBytes / 2 ** 20).toFixed(1);
+    throw new SpeechError(
+      "OVER_CAPACITY",
+      `streams: expected memory for the caches of ${maxStreams} lanes, ${mib} MiB each, got none (${(cause as Error).message}). Ask for fewer streams at a time (\`maxStreams\`); each has two lanes.`,
+      { cause },
+    );
+  }
 }
 
 /** The first of `places.length` neighbouring places, of `numPlaces`, among which most of the given ones are. */

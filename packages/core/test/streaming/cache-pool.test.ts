@@ -129,6 +129,17 @@ describe("a cache pool", () => {
     expect(pool.conv.every((value) => value === 0)).toBe(true);
   });
 
+  test("says for how many there is no memory", () => {
+    expect(() => createCachePool(encoder, 1e9)).toThrow(
+      expect.objectContaining({
+        code: "OVER_CAPACITY",
+        message: expect.stringMatching(
+          /^streams: expected memory for the caches of 1000000000 lanes, [\d.]+ MiB each, got none \(.+\)\. Ask for fewer streams at a time \(`maxStreams`\); each has two lanes\.$/,
+        ),
+      }),
+    );
+  });
+
   test("refuses one stream too many", () => {
     const pool = createCachePool(encoder, 1);
     pool.take();
