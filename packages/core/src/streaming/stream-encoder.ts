@@ -24,7 +24,11 @@ export interface StreamEncoder {
 }
 
 /** Makes the encoder of streams around the loaded `streaming` graph. */
-export function createStreamEncoder(spec: ModelSpec, session: GraphSession, pool: CachePool): StreamEncoder {
+export function createStreamEncoder(
+  spec: ModelSpec,
+  session: Pick<GraphSession, "run">,
+  pool: CachePool,
+): StreamEncoder {
   const encoder = spec.encoder as ConformerSpec;
   return {
     pool,
