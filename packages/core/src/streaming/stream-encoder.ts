@@ -94,7 +94,7 @@ function feedsOf(
     chunk_steps: int64(chunks.map(({ mode }) => mode.chunkSteps)),
     left_steps: int64(chunks.map(({ mode }) => mode.leftSteps)),
     ...attentionFeeds(encoder, pool, chunks, firstPlace, width),
-    ...convFeeds(encoder, pool, chunks),
+    ...convFeeds(encoder, pool, chunks, firstPlace),
   };
 }
 
@@ -142,15 +142,17 @@ function convFeeds(
   { modelSize }: ConformerSpec,
   pool: CachePool,
   chunks: readonly StreamChunk[],
+  firstPlace: number,
 ): Record<string, Tensor> {
   const { convLeft } = pool.geometry;
   if (convLeft === 0) return {};
+  const rings = pool.convRings(firstPlace, chunks.length);
   const rows = new Int32Array(chunks.length * convLeft);
   chunks.forEach(({ slot }, row) => {
-    pool.convRows(slot, rows, row * convLeft);
+    pool.convRows(slot, firstPlace, rows, row * convLeft);
   });
   return {
-    conv_pool: float32(pool.conv, [pool.conv.length / modelSize, modelSize]),
+    conv_pool: float32(rings, [rings.length / modelSize, modelSize]),
     conv_rows: int32(rows, [chunks.length, convLeft]),
   };
 }
