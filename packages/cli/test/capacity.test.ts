@@ -89,7 +89,7 @@ describe("capacity", () => {
 
   test("a context that the model does not have, or a number that is none", async () => {
     const { status, err } = await run("capacity", "--att-context", "70,2", "--cores", "1");
-    expect(err).toMatch(/attention context \[70,2\]: expected one of \[70,13\] .*\(MODEL_UNSUPPORTED\)/);
+    expect(err).toMatch(/attention context: expected one of \[70,13\] .*, got \[70,2\]\. .*\(MODEL_UNSUPPORTED\)/);
     expect(status).toBe(69);
     expect((await run("capacity", "--cores", "none")).status).toBe(64);
   });

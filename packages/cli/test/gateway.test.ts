@@ -168,7 +168,7 @@ describe("gateway and replay", () => {
     };
     expect(await failed("--att-context", "70,5")).toEqual([
       69,
-      expect.stringMatching(/attention context \[70,5\]: expected one of \[70,13\]/),
+      expect.stringMatching(/attention context: expected one of \[70,13\] .*, got \[70,5\]\. /),
     ]);
     const noPem = join(scratch, "no.pem");
     writeFileSync(noPem, "no certificate");

@@ -86,7 +86,9 @@ describe("dump --stream", () => {
     const vad = await run("dump", BUNDLED_MODELS.vad, garden, file("vad"), "--stream");
     expect(vad.err).toMatch(/expected a model that writes text, .*\(MODEL_UNSUPPORTED\)/);
     const unknown = await run("dump", BUNDLED_MODELS.speech, garden, file("x"), "--stream", "--att-context", "70,2");
-    expect(unknown.err).toMatch(/attention context \[70,2\]: expected one of \[70,13\] .*\(MODEL_UNSUPPORTED\)/);
+    expect(unknown.err).toMatch(
+      /attention context: expected one of \[70,13\] .*, got \[70,2\]\. .*\(MODEL_UNSUPPORTED\)/,
+    );
     expect([vad.status, unknown.status]).toEqual([69, 69]);
   });
 });

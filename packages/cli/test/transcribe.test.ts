@@ -206,7 +206,7 @@ describe("transcribe: what goes wrong", () => {
   test("an attention context that the model was not trained with", async () => {
     const { status, err, out } = await run("transcribe", morning, "--att-context", "5,5");
     expect(err).toMatch(
-      /^nemo-stt: attention context \[5,5\]: expected one of \[.*\], which the model was trained with\. Choose one of these\. \(MODEL_UNSUPPORTED\)\n$/,
+      /^nemo-stt: attention context: expected one of \[.*\], which the model was trained with, got \[5,5\]\. Choose one of these\. \(MODEL_UNSUPPORTED\)\n$/,
     );
     expect([status, out]).toEqual([69, ""]);
   });

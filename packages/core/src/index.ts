@@ -48,6 +48,7 @@ export * from "./sources.ts";
 export {
   ArgumentError,
   checkArgument,
+  checkCounts,
   checkNumbers,
   checkObject,
   checkOpenArguments,

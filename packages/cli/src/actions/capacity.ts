@@ -134,7 +134,7 @@ function chosenModes({ spec }: ModelPackage, { attContext }: CapacityFlags): Mod
   const list = modes.map((known) => `[${known.attContext}]`).join(" ");
   throw new SpeechError(
     "MODEL_UNSUPPORTED",
-    `attention context [${attContext}]: expected one of ${list}, for a stream. Choose one of these.`,
+    `attention context: expected one of ${list}, for a stream, got [${attContext}]. Choose one of these.`,
   );
 }
 

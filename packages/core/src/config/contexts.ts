@@ -12,7 +12,7 @@ export function checkContext(spec: ModelSpec, context: readonly number[]): void 
   if (known.length === 0) {
     throw new SpeechError(
       "MODEL_UNSUPPORTED",
-      `attention context [${context.join(",")}]: expected none, because ${spec.encoder.kind === "graph" ? "the graph's own is fixed" : "the encoder has no attention"}. Leave it out.`,
+      `attention context: expected none, because ${spec.encoder.kind === "graph" ? "the graph's own is fixed" : "the encoder has no attention"}, got [${context.join(",")}]. Leave it out.`,
     );
   }
   if (
@@ -22,7 +22,7 @@ export function checkContext(spec: ModelSpec, context: readonly number[]): void 
     return;
   throw new SpeechError(
     "MODEL_UNSUPPORTED",
-    `attention context [${context.join(",")}]: expected one of ${known.map((c) => `[${c.join(",")}]`).join(" ")}, which the model was trained with. Choose one of these.`,
+    `attention context: expected one of ${known.map((c) => `[${c.join(",")}]`).join(" ")}, which the model was trained with, got [${context.join(",")}]. Choose one of these.`,
   );
 }
 

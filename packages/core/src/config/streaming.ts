@@ -16,6 +16,8 @@ export interface StreamGeometry {
   readonly maxLeft: number;
   /** Most steps of one call, whatever the context: one chunk of the longest context, or several of a shorter one. */
   readonly maxSteps: number;
+  /** Most steps of a call that takes several chunks; 0 where no call does. */
+  readonly maxRunSteps: number;
   /** Steps that a layer's convolution looks back. */
   readonly convLeft: number;
 }
@@ -56,18 +58,27 @@ export function streamObstacle(spec: ModelSpec): string | undefined {
 /** A stream that lags behind catches up by several chunks a call, at least so many steps. */
 const MIN_MAX_STEPS = 16;
 
+/**
+ * Keys whose values the runtime adds up one after another, by the width of a head. What is more it adds up in parts of
+ * so many: a call of several chunks would have other keys in each part, and so other last bits.
+ */
+const keysAddedUp = ({ modelSize, numHeads }: ConformerSpec): number => (modelSize / numHeads > 64 ? 128 : 256);
+
 /** The geometry of a model that `streamObstacle` finds nothing against. */
 export function streamGeometry(encoder: ConformerSpec): StreamGeometry {
   const { kind, isCausal } = encoder.subsampling;
   const factor = subsamplingFactor(encoder);
   const isConv = kind === "striding" || kind === "dw_striding";
   const modes = listModes(encoder);
+  const maxLeft = Math.max(...modes.map(([left]) => left));
+  const maxSteps = Math.max(MIN_MAX_STEPS, ...modes.map(([, right]) => right + 1));
   return {
     factor,
     lookbackFrames: isConv ? (isCausal ? 2 : 1) * (factor - 1) : 0,
     lookaheadFrames: isConv && isCausal ? 0 : factor - 1,
-    maxLeft: Math.max(...modes.map(([left]) => left)),
-    maxSteps: Math.max(MIN_MAX_STEPS, ...modes.map(([, right]) => right + 1)),
+    maxLeft,
+    maxSteps,
+    maxRunSteps: maxLeft + maxSteps <= keysAddedUp(encoder) ? maxSteps : 0,
     convLeft: encoder.convContext.left,
   };
 }

@@ -43,6 +43,17 @@ export function checkNumbers<T extends object>(where: string, options: T, names:
   }
 }
 
+/** Refuses properties that are there and count nothing. @throws RangeError */
+export function checkCounts<T extends object>(where: string, options: T, names: readonly (keyof T & string)[]): void {
+  for (const name of names) {
+    const value: unknown = options[name] ?? 1;
+    if (Number.isSafeInteger(value) && (value as number) > 0) continue;
+    throw new RangeError(
+      `${where}.${name}: expected a whole number from 1 up, got ${value}. Leave it out, or give one.`,
+    );
+  }
+}
+
 /** Refuses properties that are there and none of some words. @throws ArgumentError */
 export function checkWord(where: string, value: unknown, words: readonly string[]): void {
   const isRight = value === undefined || words.includes(value as string);

@@ -77,6 +77,6 @@ export function bufferedMode(
   checkContext(spec, attContext);
   throw new SpeechError(
     "MODEL_UNSUPPORTED",
-    `attention context [${attContext.join(",")}]: expected one that the model lists, for windows, got a smaller one. Choose a listed one.`,
+    `attention context: expected one that the model lists, for windows, got [${attContext.join(",")}], a smaller one. Choose a listed one.`,
   );
 }

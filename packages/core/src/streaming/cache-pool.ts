@@ -40,8 +40,6 @@ export interface CachePool {
   readonly geometry: StreamGeometry;
   /** Bytes that one stream occupies. */
   readonly slotBytes: number;
-  /** Kept inputs of the convolutions, `[row, model]`; the first rows stay zero, for what is before a stream's beginning. */
-  readonly conv: Float32Array;
   /** @throws SpeechError `OVER_CAPACITY` when all places are taken */
   take(saved?: SavedCache): CacheSlot;
   release(slot: CacheSlot): void;
@@ -52,8 +50,10 @@ export interface CachePool {
   bringTogether(slots: readonly CacheSlot[]): number;
   /** Keys or values of a layer from `firstPlace` on, `[place, head, left, headSize]`: the pool's own memory. */
   rings(layer: number, part: "keys" | "values", firstPlace: number, numPlaces: number): Float32Array;
-  /** Rows of the first layer's convolution input before the next step. */
-  convRows(slot: CacheSlot, rows: Int32Array, offset: number): void;
+  /** Kept inputs of the convolutions from `firstPlace` on, `[place · layer · convLeft, model]`: the pool's own memory. */
+  convRings(firstPlace: number, numPlaces: number): Float32Array;
+  /** Rows of `convRings` from `firstPlace` on with the first layer's input before a slot's next step, oldest first. */
+  convRows(slot: CacheSlot, firstPlace: number, rows: Int32Array, offset: number): void;
   /** Takes `count` new steps of a row of a batch. */
   push(slot: CacheSlot, added: NewCacheRows, row: number, count: number): void;
   /** @param room memory of `slotBytes` for the rows, which the caller reuses; memory of its own unless told */
@@ -74,16 +74,16 @@ export function createCachePool(spec: ConformerSpec, maxStreams: number): CacheP
   const headSize = modelSize / numHeads;
   const ringSize = left * headSize;
   const placeSize = numHeads * ringSize;
-  const attention = new Float32Array(2 * numLayers * maxStreams * placeSize);
+  const slotBytes = numRows * modelSize * 4;
+  const attention = allocate(2 * numLayers * maxStreams * placeSize, maxStreams, slotBytes);
   const convPlaceRows = numLayers * convLeft;
-  // One place of zeros before the streams'.
-  const conv = new Float32Array((1 + maxStreams) * convPlaceRows * modelSize);
+  const conv = allocate(maxStreams * convPlaceRows * modelSize, maxStreams, slotBytes);
   const places: (CacheSlot | undefined)[] = new Array(maxStreams).fill(undefined);
   let spare: Float32Array | undefined;
 
   /** Keys of layer 0, values of layer 0, keys of layer 1, … */
   const startOf = (array: number, place: number) => (array * maxStreams + place) * placeSize;
-  const convStartOf = (place: number) => (1 + place) * convPlaceRows * modelSize;
+  const convStartOf = (place: number) => place * convPlaceRows * modelSize;
   const attentionRing = (array: number, head: number, place: number): Ring => ({
     data: attention,
     start: startOf(array, place) + head * ringSize,
@@ -143,8 +143,7 @@ export function createCachePool(spec: ConformerSpec, maxStreams: number): CacheP
 
   return {
     geometry,
-    slotBytes: numRows * modelSize * 4,
-    conv,
+    slotBytes,
     take(saved) {
       const place = places.indexOf(undefined);
       if (place < 0) {
@@ -182,12 +181,11 @@ export function createCachePool(spec: ConformerSpec, maxStreams: number): CacheP
       const start = startOf(2 * layer + (part === "keys" ? 0 : 1), firstPlace);
       return attention.subarray(start, start + numPlaces * placeSize);
     },
-    convRows({ place, numSteps }, rows, offset) {
-      const first = (1 + place) * convPlaceRows;
-      for (let i = convLeft; i > 0; i--) {
-        const step = numSteps - i;
-        rows[offset + convLeft - i] = step < 0 ? 0 : first + (step % convLeft);
-      }
+    convRings: (firstPlace, numPlaces) => conv.subarray(convStartOf(firstPlace), convStartOf(firstPlace + numPlaces)),
+    convRows({ place, numSteps }, firstPlace, rows, offset) {
+      const first = (place - firstPlace) * convPlaceRows;
+      // What is before a stream's beginning stands at places of its ring that it has yet to write: they are zero.
+      for (let i = 0; i < convLeft; i++) rows[offset + i] = first + ((numSteps + i) % convLeft);
     },
     push(slot, { attention: newAttention, conv: newConv, numRows: batchRows, width }, row, count) {
       // Thousands of short copies a batch: the runs are the same for all rings, and nothing is made for each.
@@ -233,6 +231,20 @@ export function createCachePool(spec: ConformerSpec, maxStreams: number): CacheP
       return { numSteps, rows };
     },
   };
+}
+
+/** Memory for so many numbers, of which the platform gives none that is used before it is. @throws SpeechError `OVER_CAPACITY` */
+function allocate(size: number, maxStreams: number, slotBytes: number): Float32Array {
+  try {
+    return new Float32Array(size);
+  } catch (cause) {
+    const mib = (slotBytes / 2 ** 20).toFixed(1);
+    throw new SpeechError(
+      "OVER_CAPACITY",
+      `streams: expected memory for the caches of ${maxStreams} lanes, ${mib} MiB each, got none (${(cause as Error).message}). Ask for fewer streams at a time (\`maxStreams\`); each has two lanes.`,
+      { cause },
+    );
+  }
 }
 
 /** The first of `places.length` neighbouring places, of `numPlaces`, among which most of the given ones are. */

@@ -49,7 +49,7 @@ export function nextChunk(
   const { slot, mode } = lane;
   const { frames, endFrame } = intake;
   const { chunkSteps } = mode;
-  const room = Math.max(chunkSteps, geometry.maxSteps - (geometry.maxSteps % chunkSteps));
+  const room = Math.max(chunkSteps, geometry.maxRunSteps - (geometry.maxRunSteps % chunkSteps));
   const heard = Math.floor((frames.endFrame - geometry.lookaheadFrames - 1) / geometry.factor) + 1 - slot.numSteps;
   let numSteps = Math.min(room, heard - (heard % chunkSteps));
   if (endFrame !== undefined) numSteps = Math.min(room, totalSteps(spec, geometry, endFrame) - slot.numSteps);

@@ -29,7 +29,7 @@ function checkedMode(spec: ModelSpec, context: readonly number[]): StreamMode {
     .join(" ");
   throw new SpeechError(
     "MODEL_UNSUPPORTED",
-    `attention context [${context.join(",")}]: expected one of ${list}, or one of these with less to the left, for a stream. Choose one of these.`,
+    `attention context: expected one of ${list}, or one of these with less to the left, for a stream, got [${context.join(",")}]. Choose one of these.`,
   );
 }
 

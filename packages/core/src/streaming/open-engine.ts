@@ -7,7 +7,7 @@ import { loadTransducer } from "../recognition/acoustic.ts";
 import type { ModelPackage } from "../recognition/package.ts";
 import type { Runtime } from "../runtime.ts";
 import type { Calibration } from "../transcript/calibration.ts";
-import { checkArgument, checkNumbers, checkObject } from "./arguments.ts";
+import { checkArgument, checkCounts, checkNumbers, checkObject } from "./arguments.ts";
 import type { BatchRules } from "./batch.ts";
 import { createCachePool } from "./cache-pool.ts";
 import { createLocalEngine, type LocalEngineOptions } from "./local-engine.ts";
@@ -98,10 +98,11 @@ export async function openLocalEngine(
   return createLocalEngine(parts, set, { ...options, release });
 }
 
-/** Refuses options of an engine on the calling thread that are of the wrong type. @throws ArgumentError */
+/** Refuses options of an engine on the calling thread. @throws ArgumentError for the wrong type, RangeError for counts that are none */
 export function checkEngineOptions(where: string, options: EngineOptions): void {
   checkObject(`${where}: options`, options);
   checkNumbers(`${where}: options`, options, ["maxStreams", "numThreads", "maxPendingSec"]);
+  checkCounts(`${where}: options`, options, ["maxStreams", "numThreads"]);
   const isClock = typeof options.now === "function";
   checkArgument(isClock, `${where}: options.now`, "a function", options.now, "Give one that tells seconds.");
 }

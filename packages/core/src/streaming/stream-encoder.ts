@@ -24,7 +24,11 @@ export interface StreamEncoder {
 }
 
 /** Makes the encoder of streams around the loaded `streaming` graph. */
-export function createStreamEncoder(spec: ModelSpec, session: GraphSession, pool: CachePool): StreamEncoder {
+export function createStreamEncoder(
+  spec: ModelSpec,
+  session: Pick<GraphSession, "run">,
+  pool: CachePool,
+): StreamEncoder {
   const encoder = spec.encoder as ConformerSpec;
   return {
     pool,
@@ -90,7 +94,7 @@ function feedsOf(
     chunk_steps: int64(chunks.map(({ mode }) => mode.chunkSteps)),
     left_steps: int64(chunks.map(({ mode }) => mode.leftSteps)),
     ...attentionFeeds(encoder, pool, chunks, firstPlace, width),
-    ...convFeeds(encoder, pool, chunks),
+    ...convFeeds(encoder, pool, chunks, firstPlace),
   };
 }
 
@@ -138,15 +142,17 @@ function convFeeds(
   { modelSize }: ConformerSpec,
   pool: CachePool,
   chunks: readonly StreamChunk[],
+  firstPlace: number,
 ): Record<string, Tensor> {
   const { convLeft } = pool.geometry;
   if (convLeft === 0) return {};
+  const rings = pool.convRings(firstPlace, chunks.length);
   const rows = new Int32Array(chunks.length * convLeft);
   chunks.forEach(({ slot }, row) => {
-    pool.convRows(slot, rows, row * convLeft);
+    pool.convRows(slot, firstPlace, rows, row * convLeft);
   });
   return {
-    conv_pool: float32(pool.conv, [pool.conv.length / modelSize, modelSize]),
+    conv_pool: float32(rings, [rings.length / modelSize, modelSize]),
     conv_rows: int32(rows, [chunks.length, convLeft]),
   };
 }

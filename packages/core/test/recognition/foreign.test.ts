@@ -246,7 +246,7 @@ describe("openForeignRecognizer", () => {
   test("refuses an attention context, because the graph's own is fixed", async () => {
     const { recognizer } = await openFake({ "model.onnx": ctc });
     await expect((await recognizer).transcribe([new Float32Array(8000)], { attContext: [70, 1] })).rejects.toThrow(
-      "attention context [70,1]: expected none, because the graph's own is fixed. Leave it out.",
+      "attention context: expected none, because the graph's own is fixed, got [70,1]. Leave it out.",
     );
   });
 });

@@ -67,7 +67,7 @@ describe("transcribe", async () => {
     await expect(recognizer.transcribe([waveform], { attContext: [70, 5] })).rejects.toMatchObject({
       code: "MODEL_UNSUPPORTED",
       message:
-        "attention context [70,5]: expected one of [70,13] [70,6] [70,1] [70,0], which the model was trained with. Choose one of these.",
+        "attention context: expected one of [70,13] [70,6] [70,1] [70,0], which the model was trained with, got [70,5]. Choose one of these.",
     });
     await expect(recognizer.transcribe([waveform], { head: "aed" as "ctc" })).rejects.toMatchObject({
       code: "MODEL_UNSUPPORTED",

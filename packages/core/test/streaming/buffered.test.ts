@@ -346,7 +346,7 @@ describe("openSpeechEngine", async () => {
     expect(open(0, { fastAttContext: [70, 0] })).toThrow(
       "expected one attention context, got a second, faster one, which takes an encoder with caches. Leave it out: windows have one latency.",
     );
-    expect(open(0, { attContext: [70, 0] })).toThrow("attention context [70,0]: expected none");
+    expect(open(0, { attContext: [70, 0] })).toThrow("attention context: expected none");
     open(0, {})();
     expect(open(1, {})).toThrow(
       "streams: expected at most 1 at a time, got one more. Try again when another has ended.",

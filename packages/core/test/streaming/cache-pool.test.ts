@@ -126,7 +126,31 @@ describe("a cache pool", () => {
         expect(pool.rings(layer, part, 0, 1).every((value) => value === 0)).toBe(true);
       }
     }
-    expect(pool.conv.every((value) => value === 0)).toBe(true);
+    expect(pool.convRings(0, 1).every((value) => value === 0)).toBe(true);
+  });
+
+  test("gives a call the rings of its own streams only: what runs elsewhere than here copies what it is given", () => {
+    const pool = createCachePool(encoder, MAX_STREAMS);
+    const slots = Array.from({ length: 5 }, () => pool.take());
+    const first = pool.bringTogether(slots.slice(2, 4));
+    const { convLeft, maxLeft } = pool.geometry;
+    expect(pool.convRings(first, 2).length).toBe(2 * numLayers * convLeft * modelSize);
+    expect(pool.rings(0, "keys", first, 2).length).toBe(2 * maxLeft * modelSize);
+    const rows = new Int32Array(convLeft);
+    pool.convRows(slots[3], first, rows, 0);
+    expect(Math.min(...rows)).toBe((slots[3].place - first) * numLayers * convLeft);
+    expect(Math.max(...rows)).toBeLessThan(((slots[3].place - first) * numLayers + 1) * convLeft);
+  });
+
+  test("says for how many there is no memory", () => {
+    expect(() => createCachePool(encoder, 1e9)).toThrow(
+      expect.objectContaining({
+        code: "OVER_CAPACITY",
+        message: expect.stringMatching(
+          /^streams: expected memory for the caches of 1000000000 lanes, [\d.]+ MiB each, got none \(.+\)\. Ask for fewer streams at a time \(`maxStreams`\); each has two lanes\.$/,
+        ),
+      }),
+    );
   });
 
   test("refuses one stream too many", () => {

@@ -6,6 +6,7 @@ import {
   type BatchRules,
   type Calibration,
   checkArgument,
+  checkCounts,
   checkNumbers,
   checkObject,
   checkWord,
@@ -137,11 +138,13 @@ function checkOptions(model: string, options: OpenEngineOptions): void {
   const isVad = vad === undefined || vad === false || typeof vad === "string";
   checkArgument(isVad, "openEngine: options.vad", "a string or false", vad, "Leave it out for the bundled model.");
   checkNumbers("openEngine: options", options, [...COUNTS, ...SECONDS]);
-  for (const name of COUNTS) checkCount(name, options[name] ?? 1);
+  checkCounts("openEngine: options", options, COUNTS);
   for (const name of SECONDS) {
     const value = options[name] ?? 1;
     if (value > 0) continue; // False for NaN, too.
-    throw new RangeError(`options.${name} must be a number of seconds above 0, got ${value}.`);
+    throw new RangeError(
+      `openEngine: options.${name}: expected seconds above 0, got ${value}. Leave it out, or give some.`,
+    );
   }
   for (const name of ["onCrash", "onBatch", "onExport", "createWorker"] as const) {
     const isRight = options[name] === undefined || typeof options[name] === "function";
@@ -151,11 +154,6 @@ function checkOptions(model: string, options: OpenEngineOptions): void {
 
 const COUNTS = ["numWorkers", "numThreads", "maxStreams"] as const;
 const SECONDS = ["idleTimeoutSec", "snapshotSec"] as const;
-
-function checkCount(name: string, value: number): void {
-  if (Number.isInteger(value) && value > 0) return;
-  throw new RangeError(`options.${name} must be a positive integer, got ${value}.`);
-}
 
 /** A model as an engine needs it: what it is, and where threads open it from. */
 interface Described {

@@ -106,11 +106,27 @@ test.each([
 });
 
 test("engines refuse numbers that make no sense, and clocks that are none", async () => {
-  const noTime = new RangeError("options.idleTimeoutSec must be a number of seconds above 0, got NaN.");
+  const noTime = new RangeError(
+    "openEngine: options.idleTimeoutSec: expected seconds above 0, got NaN. Leave it out, or give some.",
+  );
   await expect(openEngine(undefined, { idleTimeoutSec: Number.NaN })).rejects.toThrow(noTime);
   const model = await openModel(BUNDLED_MODELS.speech);
   await expectRefused(
     () => openLocalEngine(model, nodeRuntime(), anything({})),
     "openLocalEngine: options.now: expected a function, got undefined. Give one that tells seconds.",
   );
+  for (const count of [0, -1, 2.5, Number.NaN, Number.POSITIVE_INFINITY]) {
+    const message = (where: string, name: string) =>
+      `${where}: options.${name}: expected a whole number from 1 up, got ${count}. Leave it out, or give one.`;
+    await expect(openEngine(undefined, { numWorkers: count })).rejects.toThrow(
+      new RangeError(message("openEngine", "numWorkers")),
+    );
+    await expect(openLocalEngine(model, nodeRuntime(), { now: () => 0, maxStreams: count })).rejects.toThrow(
+      new RangeError(message("openLocalEngine", "maxStreams")),
+    );
+  }
+  await expect(openEngine(undefined, { maxStreams: 1e9, numWorkers: 1 })).rejects.toMatchObject({
+    code: "OVER_CAPACITY",
+    message: expect.stringContaining("streams: expected memory for the caches of 2000000000 lanes"),
+  });
 });

@@ -148,7 +148,9 @@ describe("openEngine", () => {
 
   test("says what is wrong before a thread is started, or with the thread's own words", async () => {
     await expect(openEngine(undefined, { numWorkers: 0 })).rejects.toThrow(
-      new RangeError("options.numWorkers must be a positive integer, got 0."),
+      new RangeError(
+        "openEngine: options.numWorkers: expected a whole number from 1 up, got 0. Leave it out, or give one.",
+      ),
     );
     await expect(openEngine("no-such-model")).rejects.toMatchObject({ code: "NOT_FOUND" });
     const engine = await openTestEngine({ numWorkers: 1, maxStreams: 2 });
