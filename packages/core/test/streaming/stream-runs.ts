@@ -51,8 +51,9 @@ export const tokensOf = (events: readonly StreamEvent[]) => finalsOf(events).fla
 export const timesOf = (tokens: FinalEvent["tokens"]) => tokens.map(({ confidence: _, ...token }) => token);
 
 /**
- * Events without their last digits: which rows are batched together changes the sums inside a product of matrices by
- * 1e-7, which confidences show, and more where a value of 8 bits is rounded the other way: with -1 digits they are 0.
+ * Events without their last digits: on some platforms which rows are batched together changes the sums inside a product of
+ * matrices by 1e-7, which confidences show, and more where a value of 8 bits is rounded the other way: with -1 digits they
+ * are 0.
  */
 export const rounded = (events: readonly StreamEvent[], digits = 3): unknown =>
   JSON.parse(

@@ -53,6 +53,9 @@ async function largestDifference(attContext: readonly number[]): Promise<number>
   return largest;
 }
 
+/** Where steps are the same bits in any batch (see `bits.test.ts`), confidences are too. */
+const isBitExact = process.arch === "x64" && process.env.GRAPH_RUNTIME !== "wasm";
+
 describe("createStreamSet", () => {
   test.each(MODES)("gives every step of the whole recording to 1e-4: [%d,%d]", async (...attContext) => {
     expect(await largestDifference(attContext)).toBeLessThan(1e-4);
@@ -60,6 +63,7 @@ describe("createStreamSet", () => {
 
   test("gives the same with weights of 8 bits, whoever is in the batch and however the sound is cut", async () => {
     const int8 = await openTestSet(8, bundled("speech", "int8"));
+    const digits = isBitExact ? 14 : -1;
     const { set } = int8;
     const options = [{ attContext: [70, 0] }, { attContext: [70, 6], fastAttContext: [70, 1] }] as const;
     const all = [garden, morning].flatMap((samples) => options.map((choice) => ({ samples, choice })));
@@ -73,7 +77,7 @@ describe("createStreamSet", () => {
     while (set.hasWork) await set.runBatch();
     for (const [i, { samples, choice }] of all.entries()) {
       set.close(i);
-      expect(rounded(events[i], -1)).toEqual(rounded(await runAlone(int8, samples, choice), -1));
+      expect(rounded(events[i], digits)).toEqual(rounded(await runAlone(int8, samples, choice), digits));
       expect(textOf(events[i])).not.toBe("");
     }
     await int8.release();
