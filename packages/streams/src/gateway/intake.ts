@@ -74,10 +74,10 @@ export class Intake {
     const seq = seqOf(sent);
     const isBack = this.#last?.connectionId === connectionId && seq <= this.#last.seq;
     this.#last = { seq, connectionId };
-    if (!this.#begins(seq)) {
+    if (!this.#begins(seq, isBack)) {
       this.#hold(sent);
       // A repetition has begun behind what is missing: its sender has no more of it.
-      return isBack && this.#canResend && this.#nextSeq !== undefined ? this.#skip() : "held";
+      return isBack && this.#canResend ? this.#skip() : "held";
     }
     // Who sends nothing again is believed to begin anew.
     if (!this.#canResend) this.#drop();
@@ -87,9 +87,10 @@ export class Intake {
   }
 
   /** Whether a number is not to be held back. */
-  #begins(seq: bigint): boolean {
+  #begins(seq: bigint, isBack: boolean): boolean {
     if (this.#nextSeq !== undefined) return seq <= this.#nextSeq || !this.#canResend;
-    return seq === 0n || (this.#held.length > 0 && seq <= seqOf(this.#held[0]));
+    // What came before a repetition and is not in it was settled, and was on its way when the sender came to know it.
+    return seq === 0n || (isBack && this.#canResend) || (this.#held.length > 0 && seq <= seqOf(this.#held[0]));
   }
 
   /** What was held back and is its turn now. */
