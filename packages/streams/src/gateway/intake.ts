@@ -23,8 +23,8 @@ const seqOf = (sent: Sent): bigint => (sent.kind === "chunk" ? sent.chunk.seq : 
 
 /**
  * Puts in order what a session is sent. Where chunks are missing and the sender can send them again, what comes after them
- * is held back until they have come. Where nobody knows the number that comes next, the first one that is not above those
- * held back is it: it begins the repetition of everything.
+ * is held back until they have come. Where nobody knows the number that comes next, it is the one to which numbers go back on a
+ * connection: there begins the repetition of everything.
  */
 export class Intake {
   /** The number of the chunk that comes next; nobody knows at the beginning of a session that is taken up. */
@@ -74,10 +74,10 @@ export class Intake {
     const seq = seqOf(sent);
     const isBack = this.#last?.connectionId === connectionId && seq <= this.#last.seq;
     this.#last = { seq, connectionId };
-    if (!this.#begins(seq)) {
+    if (!this.#begins(seq, isBack)) {
       this.#hold(sent);
       // A repetition has begun behind what is missing: its sender has no more of it.
-      return isBack && this.#canResend && this.#nextSeq !== undefined ? this.#skip() : "held";
+      return isBack && this.#canResend ? this.#skip() : "held";
     }
     // Who sends nothing again is believed to begin anew.
     if (!this.#canResend) this.#drop();
@@ -87,9 +87,12 @@ export class Intake {
   }
 
   /** Whether a number is not to be held back. */
-  #begins(seq: bigint): boolean {
+  #begins(seq: bigint, isBack: boolean): boolean {
     if (this.#nextSeq !== undefined) return seq <= this.#nextSeq || !this.#canResend;
-    return seq === 0n || (this.#held.length > 0 && seq <= seqOf(this.#held[0]));
+    if (!this.#canResend) return seq === 0n || (this.#held.length > 0 && seq <= seqOf(this.#held[0]));
+    // On one connection, or it may be the middle of a repetition whose beginning was cut off. What came before it and is not in
+    // it was settled, and was on its way when the sender came to know that.
+    return seq === 0n || isBack;
   }
 
   /** What was held back and is its turn now. */

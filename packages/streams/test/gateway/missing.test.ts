@@ -11,7 +11,16 @@ import { blocks, chunks, noise, type Started, sessionApp, start, until } from ".
 // What is missing is asked for seldom, given up late, and said loudly: a busy sender is no dead one.
 
 const pause = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
-const clockAt = (atMs = 1_000_000) => ({ atMs, nowMs: () => clock.atMs }) as { atMs: number; nowMs: () => number };
+interface TestClock {
+  atMs: number;
+  readonly nowMs: () => number;
+}
+
+function clockAt(atMs = 1_000_000): TestClock {
+  const at: TestClock = { atMs, nowMs: () => at.atMs };
+  return at;
+}
+
 let clock = clockAt();
 
 describe("Asking", () => {
@@ -79,6 +88,20 @@ describe("Intake", () => {
       [6, 0],
       [7, 0],
     ]);
+  });
+
+  it("begins with a repetition where nobody knows the number, also behind what was on its way and is settled", () => {
+    const intake = new Intake(undefined, true);
+    const offer = (seq: number, connectionId = 1) => seqs(intake.offer(chunk(seq), connectionId));
+    for (const seq of [5, 40, 41]) expect(offer(seq)).toBe("held");
+    // The middle of one whose beginning was cut off.
+    for (const seq of [3, 4, 40]) expect(offer(seq, 2)).toBe("held");
+    expect(offer(39, 2)).toEqual([
+      [39, 0],
+      [40, 0],
+      [41, 0],
+    ]);
+    expect(intake.isWaiting).toBe(false);
   });
 
   it("takes again what was too much to hold", () => {
