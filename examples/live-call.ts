@@ -41,7 +41,10 @@ async function deliver() {
 
 const delivered = deliver();
 const isTerminal = process.stderr.isTTY;
-for await (const item of transcribeCall([splitter.left, splitter.right], { engine, hasInterims: isTerminal })) {
+// Nobody waits for what is not live: then the order of speaking is worth any wait.
+const patience = speed === "fast" ? { maxWaitMs: Number.POSITIVE_INFINITY } : {};
+const options = { engine, hasInterims: isTerminal, ...patience };
+for await (const item of transcribeCall([splitter.left, splitter.right], options)) {
   if (item.kind !== "tuple") continue;
   const { text, isFinal, channelInfo, startTime, endTime } = item.tuple;
   const line = `${(Number(startTime) / 1000).toFixed(1).padStart(6)}–${(Number(endTime) / 1000).toFixed(1)}  ${channelInfo.channelRole}: ${text}`;

@@ -1,7 +1,7 @@
 import { spawn } from "node:child_process";
 import { availableParallelism, cpus } from "node:os";
 import { fileURLToPath } from "node:url";
-import { type ModelPackage, openStreamSet, SpeechError, streamModes } from "@nemo-stt/core";
+import { hasStreamMode, type ModelPackage, openStreamSet, SpeechError, streamMode, streamModes } from "@nemo-stt/core";
 import { BUNDLED_MODELS, nodeRuntime, openModel } from "@nemo-stt/node";
 import type { CapacityFlags } from "../commands/capacity.ts";
 import type { Console } from "../console.ts";
@@ -129,12 +129,11 @@ async function measureMode(parts: TrialParts, seconds: number, limit: number, on
 function chosenModes({ spec }: ModelPackage, { attContext }: CapacityFlags): Mode[] {
   const modes = streamModes(spec);
   if (!attContext) return modes;
-  const mode = modes.find((known) => known.attContext.every((value, i) => value === attContext[i]));
-  if (mode) return [mode];
+  if (hasStreamMode(spec, attContext)) return [streamMode(spec, attContext as [number, number])];
   const list = modes.map((known) => `[${known.attContext}]`).join(" ");
   throw new SpeechError(
     "MODEL_UNSUPPORTED",
-    `attention context: expected one of ${list}, for a stream, got [${attContext}]. Choose one of these.`,
+    `attention context: expected one of ${list}, for a stream, or fewer steps back, got [${attContext}]. Choose one of these.`,
   );
 }
 

@@ -7,7 +7,9 @@ export interface Measured {
   readonly wallSec: number;
   /** Processor time for a second of sound. */
   readonly realTimeFactor: number;
-  /** From the sound that completed a chunk to its result, in seconds; of sound that comes at its own speed. */
+  /** Whether sound comes at its own speed. */
+  readonly isLive: boolean;
+  /** From the sound that completed a chunk to its result, in seconds; of live sound, once there is a result. */
   readonly latencySec?: { readonly p50: number; readonly p99: number };
 }
 
@@ -46,7 +48,9 @@ export function createMeter(sampleRateHz: number, isLive: boolean): StreamMeter 
         audioSec,
         wallSec: (performance.now() - started) / 1000,
         realTimeFactor: audioSec > 0 ? (user + system) / 1e6 / audioSec : 0,
-        ...(isLive && { latencySec: { p50: quantile(latencies, 0.5), p99: quantile(latencies, 0.99) } }),
+        isLive,
+        ...(isLive &&
+          latencies.length > 0 && { latencySec: { p50: quantile(latencies, 0.5), p99: quantile(latencies, 0.99) } }),
       };
     },
   };
@@ -60,10 +64,9 @@ export function quantile(values: readonly number[], share: number): number {
 }
 
 /** One line of it. */
-export function measuredText({ audioSec, wallSec, realTimeFactor, latencySec }: Measured): string {
+export function measuredText({ audioSec, wallSec, realTimeFactor, isLive, latencySec }: Measured): string {
   const ms = (sec: number) => msText(Number(sec.toPrecision(2)));
-  const pace = latencySec
-    ? `latency ${ms(latencySec.p50)} (p99 ${ms(latencySec.p99)})`
-    : `${(audioSec / wallSec).toFixed(0)} × real time`;
+  const speed = isLive ? "no result yet" : `${(audioSec / wallSec).toFixed(0)} × real time`;
+  const pace = latencySec ? `latency ${ms(latencySec.p50)} (p99 ${ms(latencySec.p99)})` : speed;
   return `${audioSec.toFixed(1)} s, ${pace}, real-time factor ${realTimeFactor.toFixed(3)}`;
 }

@@ -24,7 +24,9 @@ const LOWEST_FLOAT32 = -3.4028234663852886e38;
 export function createStepConfidence(spec: ConfidenceSpec, numClasses: number): StepConfidence {
   const { alpha } = spec;
   if (!(alpha > 0 && Number.isFinite(alpha))) {
-    throw new RangeError(`confidence.alpha must be a finite number above 0, got ${alpha}.`);
+    throw new RangeError(
+      `confidence.alpha: expected a finite number above 0, got ${alpha}. Leave it out, or give one.`,
+    );
   }
   if (!(numClasses >= 2)) throw new RangeError(`confidence: expected at least 2 classes, got ${numClasses}.`);
   if (spec.method === "max_prob") return maxProbability(alpha, numClasses);

@@ -139,7 +139,9 @@ function createRules(networks: TransducerNetworks, options: TransducerOptions): 
     );
   }
   if (maxSymbols !== undefined && !(Number.isInteger(maxSymbols) && maxSymbols >= 1)) {
-    throw new RangeError(`options.maxSymbols must be a whole number from 1 up, got ${maxSymbols}.`);
+    throw new RangeError(
+      `options.maxSymbols: expected a whole number from 1 up, got ${maxSymbols}. Leave it out, or give one.`,
+    );
   }
   return {
     blank,

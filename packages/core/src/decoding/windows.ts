@@ -58,12 +58,17 @@ function checkSizes(numSamples: number, sizes: WindowSizes): void {
     throw new RangeError(`planWindows: expected a whole number of samples, got ${numSamples}.`);
   }
   if (!(Number.isInteger(stepSamples) && stepSamples >= 1)) {
-    throw new RangeError(`planWindows: stepSamples must be a whole number from 1 up, got ${stepSamples}.`);
+    throw new RangeError(
+      `planWindows: stepSamples: expected a whole number from 1 up, got ${stepSamples}. Mend the sizes.`,
+    );
   }
   for (const [name, value] of Object.entries({ leftSamples, chunkSamples, rightSamples })) {
     if (!(value >= 0 && value % stepSamples === 0)) {
-      throw new RangeError(`planWindows: ${name} must be a multiple of stepSamples (${stepSamples}), got ${value}.`);
+      throw new RangeError(
+        `planWindows: ${name}: expected a multiple of stepSamples (${stepSamples}), got ${value}. Mend the sizes.`,
+      );
     }
   }
-  if (chunkSamples === 0) throw new RangeError("planWindows: chunkSamples must be above 0, got 0.");
+  if (chunkSamples === 0)
+    throw new RangeError("planWindows: chunkSamples: expected a number above 0, got 0. Mend the sizes.");
 }

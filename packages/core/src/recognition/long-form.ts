@@ -125,11 +125,15 @@ export function checkSeconds(
 ): void {
   for (const [name, value] of Object.entries(above)) {
     if (value > 0 && value < Number.POSITIVE_INFINITY) continue;
-    throw new RangeError(`${where}.${name} must be a number of seconds above 0, got ${value}.`);
+    throw new RangeError(
+      `${where}.${name}: expected a number of seconds above 0, got ${value}. Leave it out, or give one.`,
+    );
   }
   for (const [name, value] of Object.entries({ leftSec, rightSec })) {
     if (value >= 0 && value < Number.POSITIVE_INFINITY) continue;
-    throw new RangeError(`${where}.${name} must be a number of seconds from 0 up, got ${value}.`);
+    throw new RangeError(
+      `${where}.${name}: expected a number of seconds from 0 up, got ${value}. Leave it out, or give one.`,
+    );
   }
 }
 

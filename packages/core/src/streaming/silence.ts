@@ -138,10 +138,12 @@ function createDetector(parts: DetectorParts, saved?: SavedDetector): SilenceDet
 function checkRules({ onset = 0, offset = 0, minSpeechSec = 0 }: EndpointRules): void {
   for (const [name, value] of Object.entries({ onset, offset })) {
     if (!(value >= 0 && value <= 1))
-      throw new RangeError(`endpoint.${name} must be a number from 0 to 1, got ${value}.`);
+      throw new RangeError(`endpoint.${name}: expected a number from 0 to 1, got ${value}. Leave it out, or give one.`);
   }
   if (!(minSpeechSec >= 0 && minSpeechSec < Number.POSITIVE_INFINITY)) {
-    throw new RangeError(`endpoint.minSpeechSec must be a number of seconds from 0 up, got ${minSpeechSec}.`);
+    throw new RangeError(
+      `endpoint.minSpeechSec: expected a number of seconds from 0 up, got ${minSpeechSec}. Leave it out, or give one.`,
+    );
   }
 }
 

@@ -65,10 +65,14 @@ export function utteranceRules({ minSilenceSec, maxUtteranceSec, silence }: Endp
   };
   for (const name of ["minSilenceSec", "maxUtteranceSec"] as const) {
     if (rules[name] >= 0) continue; // False for NaN, too.
-    throw new RangeError(`endpoint.${name} must be a number of seconds from 0 up, got ${rules[name]}.`);
+    throw new RangeError(
+      `endpoint.${name}: expected a number of seconds from 0 up, got ${rules[name]}. Leave it out, or give one.`,
+    );
   }
   if (SILENCES.includes(rules.silence)) return rules;
-  throw new RangeError(`endpoint.silence must be one of ${SILENCES.join(", ")}, got ${rules.silence}.`);
+  throw new RangeError(
+    `endpoint.silence: expected one of ${SILENCES.join(", ")}, got ${rules.silence}. Leave it out, or give one.`,
+  );
 }
 
 /** Without a token for this long, a decoder has nothing left to say of what it heard. */

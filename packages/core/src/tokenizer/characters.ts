@@ -11,7 +11,8 @@ export function characterTokenizer(data: CharacterData): Tokenizer {
     decode(ids) {
       let text = "";
       for (const id of ids) {
-        if (pieces[id] === undefined) throw new RangeError(`ids must be in [0, ${pieces.length}), got ${id}.`);
+        if (pieces[id] === undefined)
+          throw new RangeError(`decode: expected ids in [0, ${pieces.length}), got ${id}. Give ids of this tokenizer.`);
         text += pieces[id];
       }
       return text;

@@ -28,7 +28,8 @@ function aggregateTokenizer(data: AggregateData): Tokenizer {
   });
   const ownerOf = (id: number): (typeof owners)[number] => {
     const owner = owners[id];
-    if (owner === undefined) throw new RangeError(`ids must be in [0, ${owners.length}), got ${id}.`);
+    if (owner === undefined)
+      throw new RangeError(`decode: expected ids in [0, ${owners.length}), got ${id}. Give ids of this tokenizer.`);
     return owner;
   };
   return {

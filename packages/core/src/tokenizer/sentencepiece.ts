@@ -41,7 +41,8 @@ function decode(ids: readonly number[], { surfaces, bytes, isText, leadingSpace 
   let isAtStart = leadingSpace !== "none";
   for (const id of ids) {
     const surface = surfaces[id];
-    if (surface === undefined) throw new RangeError(`ids must be in [0, ${surfaces.length}), got ${id}.`);
+    if (surface === undefined)
+      throw new RangeError(`decode: expected ids in [0, ${surfaces.length}), got ${id}. Give ids of this tokenizer.`);
     if (bytes[id] >= 0) {
       run.push(bytes[id]);
       continue;

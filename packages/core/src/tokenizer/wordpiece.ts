@@ -26,7 +26,8 @@ export function wordPieceTokenizer(data: WordPieceData): Tokenizer {
   const special = new Set(data.special);
   const checked = (id: number): string => {
     const piece = pieces[id];
-    if (piece === undefined) throw new RangeError(`ids must be in [0, ${pieces.length}), got ${id}.`);
+    if (piece === undefined)
+      throw new RangeError(`decode: expected ids in [0, ${pieces.length}), got ${id}. Give ids of this tokenizer.`);
     return piece;
   };
   return {

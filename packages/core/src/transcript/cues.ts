@@ -53,7 +53,8 @@ export function buildCues(transcript: Pick<Transcript, "words">, options: CueOpt
 
 function checked(limits: Required<CueOptions>): Required<CueOptions> {
   for (const [name, value] of Object.entries(limits)) {
-    if (!(value > 0)) throw new RangeError(`options.${name} must be above 0, got ${value}.`);
+    if (!(value > 0))
+      throw new RangeError(`options.${name}: expected a number above 0, got ${value}. Leave it out, or give one.`);
   }
   return limits;
 }

@@ -54,7 +54,7 @@ describe("createStepConfidence", () => {
 
   test.each([0, -1, Number.NaN, Infinity])("refuses alpha %d", (alpha) => {
     expect(() => createStepConfidence(specOf({ name: "max_prob", alpha }), 4)).toThrowError(
-      new RangeError(`confidence.alpha must be a finite number above 0, got ${alpha}.`),
+      new RangeError(`confidence.alpha: expected a finite number above 0, got ${alpha}. Leave it out, or give one.`),
     );
   });
 

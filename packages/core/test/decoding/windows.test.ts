@@ -49,10 +49,16 @@ describe("planWindows", () => {
   });
 
   test.each([
-    [{ leftSamples: 100 }, "planWindows: leftSamples must be a multiple of stepSamples (1280), got 100."],
-    [{ chunkSamples: 0 }, "planWindows: chunkSamples must be above 0, got 0."],
-    [{ rightSamples: -1280 }, "planWindows: rightSamples must be a multiple of stepSamples (1280), got -1280."],
-    [{ stepSamples: 0 }, "planWindows: stepSamples must be a whole number from 1 up, got 0."],
+    [
+      { leftSamples: 100 },
+      "planWindows: leftSamples: expected a multiple of stepSamples (1280), got 100. Mend the sizes.",
+    ],
+    [{ chunkSamples: 0 }, "planWindows: chunkSamples: expected a number above 0, got 0. Mend the sizes."],
+    [
+      { rightSamples: -1280 },
+      "planWindows: rightSamples: expected a multiple of stepSamples (1280), got -1280. Mend the sizes.",
+    ],
+    [{ stepSamples: 0 }, "planWindows: stepSamples: expected a whole number from 1 up, got 0. Mend the sizes."],
   ])("refuses %j", (wrong, message) => {
     const sizes = { leftSamples: 1280, chunkSamples: 1280, rightSamples: 1280, stepSamples: 1280, ...wrong };
     expect(() => planWindows(10_000, sizes)).toThrowError(new RangeError(message));

@@ -206,8 +206,14 @@ describe("planLongForm", () => {
   });
 
   test.each([
-    [{ maxWholeSec: 0 }, "longForm.maxWholeSec must be a number of seconds above 0, got 0."],
-    [{ chunkSec: Number.NaN }, "longForm.chunkSec must be a number of seconds above 0, got NaN."],
+    [
+      { maxWholeSec: 0 },
+      "longForm.maxWholeSec: expected a number of seconds above 0, got 0. Leave it out, or give one.",
+    ],
+    [
+      { chunkSec: Number.NaN },
+      "longForm.chunkSec: expected a number of seconds above 0, got NaN. Leave it out, or give one.",
+    ],
   ])("refuses %o", (limits, message) => {
     expect(() => planLongForm(modelOf({}), [8, 0], 1, limits)).toThrow(new RangeError(message));
   });

@@ -359,6 +359,6 @@ describe("openSpeechEngine", async () => {
     expect(open(0, {}, new Uint8Array(3))).toThrow("stream: expected a saved stream, got bytes that are none.");
     await expect(
       openBufferedSet(await tableRecognizer([]), runtime, { now, buffered: { chunkSec: 0 } }),
-    ).rejects.toThrow("buffered.chunkSec must be a number of seconds above 0, got 0.");
+    ).rejects.toThrow("buffered.chunkSec: expected a number of seconds above 0, got 0. Leave it out, or give one.");
   });
 });

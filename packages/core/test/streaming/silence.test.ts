@@ -130,18 +130,29 @@ describe("rules of silence", () => {
   test("are refused where they are no probabilities, and `vad` where the engine has no model", async () => {
     const open = (endpoint: EndpointRules) => opened.set.open(nextId++, { endpoint }, () => {});
     for (const [rules, message] of [
-      [{ minSilenceSec: -1 }, "endpoint.minSilenceSec must be a number of seconds from 0 up, got -1."],
-      [{ maxUtteranceSec: Number.NaN }, "endpoint.maxUtteranceSec must be a number of seconds from 0 up, got NaN."],
-      [{ silence: "noise" }, "endpoint.silence must be one of decoder, vad, energy, none, got noise."],
+      [
+        { minSilenceSec: -1 },
+        "endpoint.minSilenceSec: expected a number of seconds from 0 up, got -1. Leave it out, or give one.",
+      ],
+      [
+        { maxUtteranceSec: Number.NaN },
+        "endpoint.maxUtteranceSec: expected a number of seconds from 0 up, got NaN. Leave it out, or give one.",
+      ],
+      [
+        { silence: "noise" },
+        "endpoint.silence: expected one of decoder, vad, energy, none, got noise. Leave it out, or give one.",
+      ],
     ] as [EndpointRules, string][]) {
       expect(() => open(rules)).toThrow(message);
     }
     // What is told to be undefined is not told.
     const untold = { minSilenceSec: undefined, maxUtteranceSec: undefined, silence: undefined };
     expect(utteranceRules(untold)).toEqual(DEFAULT_ENDPOINT);
-    expect(() => open({ silence: "vad", onset: 2 })).toThrow("endpoint.onset must be a number from 0 to 1, got 2.");
+    expect(() => open({ silence: "vad", onset: 2 })).toThrow(
+      "endpoint.onset: expected a number from 0 to 1, got 2. Leave it out, or give one.",
+    );
     expect(() => open({ silence: "energy", minSpeechSec: -1 })).toThrow(
-      "endpoint.minSpeechSec must be a number of seconds from 0 up, got -1.",
+      "endpoint.minSpeechSec: expected a number of seconds from 0 up, got -1. Leave it out, or give one.",
     );
     const bare = await openStreamSet(speech, runtime, { now: () => 0 });
     expect(() => bare.set.open(0, { endpoint: { silence: "vad" } }, () => {})).toThrow(

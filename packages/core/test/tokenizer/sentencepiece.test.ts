@@ -48,7 +48,9 @@ describe("sentencePieceTokenizer", () => {
 
   test("refuses ids that it does not have", () => {
     const tokenizer = createTokenizer(read("bpe-suffix"));
-    expect(() => tokenizer.decode([1, 70])).toThrow(new RangeError("ids must be in [0, 70), got 70."));
+    expect(() => tokenizer.decode([1, 70])).toThrow(
+      new RangeError("decode: expected ids in [0, 70), got 70. Give ids of this tokenizer."),
+    );
     expect(() => tokenizer.decode([-1])).toThrow(RangeError);
   });
 

@@ -22,7 +22,9 @@ describe("wordPieceTokenizer", () => {
     for (const [ids, text] of cases) expect(tokenizer.decode(ids)).toBe(text);
     expect(tokenizer.startsWord(vocab.indexOf("the"))).toBe(true);
     expect(tokenizer.startsWord(vocab.indexOf("##ing"))).toBe(false);
-    expect(() => tokenizer.decode([99])).toThrow(new RangeError("ids must be in [0, 33), got 99."));
+    expect(() => tokenizer.decode([99])).toThrow(
+      new RangeError("decode: expected ids in [0, 33), got 99. Give ids of this tokenizer."),
+    );
   });
 
   test("gives special tokens that the file lacks the ids behind it", () => {
@@ -38,7 +40,9 @@ describe("characterTokenizer", () => {
   test("joins labels and begins words at the space", () => {
     expect(tokenizer.decode([0, 1, 2, 0, 1])).toBe(" aé a");
     expect([0, 1, 2].map((id) => tokenizer.startsWord(id))).toEqual([true, false, false]);
-    expect(() => tokenizer.decode([3])).toThrow(new RangeError("ids must be in [0, 3), got 3."));
+    expect(() => tokenizer.decode([3])).toThrow(
+      new RangeError("decode: expected ids in [0, 3), got 3. Give ids of this tokenizer."),
+    );
   });
 });
 
@@ -60,7 +64,9 @@ describe("aggregateTokenizer", () => {
     expect(tokenizer.decode([1, 2, 4, 5, 3])).toBe(" there ella<unk>");
     expect([0, 1, 4].map((id) => tokenizer.startsWord(id))).toEqual([false, true, true]);
     expect([2, 3].map((id) => tokenizer.language(id))).toEqual(["en", "es"]);
-    expect(() => tokenizer.decode([6])).toThrow(new RangeError("ids must be in [0, 6), got 6."));
+    expect(() => tokenizer.decode([6])).toThrow(
+      new RangeError("decode: expected ids in [0, 6), got 6. Give ids of this tokenizer."),
+    );
   });
 });
 

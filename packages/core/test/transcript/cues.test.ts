@@ -86,7 +86,7 @@ describe("buildCues", () => {
 
   test("refuses limits that allow nothing", () => {
     expect(() => buildCues({ words: [] }, { maxLineChars: 0 })).toThrowError(
-      new RangeError("options.maxLineChars must be above 0, got 0."),
+      new RangeError("options.maxLineChars: expected a number above 0, got 0. Leave it out, or give one."),
     );
   });
 });

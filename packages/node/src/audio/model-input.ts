@@ -51,7 +51,7 @@ function countWaveforms(audio: Audio, choice: ChannelChoice): number {
   if (choice === "split") return audio.numChannels;
   if (Number.isInteger(choice) && choice >= 0 && choice < audio.numChannels) return 1;
   throw new RangeError(
-    `options.channels must be "mix", "split" or a channel of ${audio.name} from 0 to ${audio.numChannels - 1}, got ${choice}.`,
+    `options.channels: expected "mix", "split" or a channel of ${audio.name} from 0 to ${audio.numChannels - 1}, got ${choice}. Leave it out, or give one.`,
   );
 }
 

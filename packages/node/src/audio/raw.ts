@@ -37,7 +37,9 @@ export function rawFormatOf(extension: string): Partial<RawFormat> | undefined {
  */
 export function rawFormat({ encoding = "s16le", sampleRateHz, numChannels = 1 }: Partial<RawFormat>): RawFormat {
   if (!SAMPLE_ENCODINGS.includes(encoding)) {
-    throw new RangeError(`options.raw.encoding must be one of ${SAMPLE_ENCODINGS.join(", ")}, got ${encoding}.`);
+    throw new RangeError(
+      `options.raw.encoding: expected one of ${SAMPLE_ENCODINGS.join(", ")}, got ${encoding}. Leave it out, or give one.`,
+    );
   }
   const usualRateHz = encoding === "ulaw" || encoding === "alaw" ? 8000 : 16_000;
   return { encoding, sampleRateHz: sampleRateHz ?? usualRateHz, numChannels };

@@ -71,7 +71,9 @@ const LANES_PER_STREAM = 2;
 
 /** Streams for which a thread sets memory aside. */
 export function placesPerThread({ laneBytes }: StreamKind, numWorkers: number): number {
-  const bytes = (totalmem() * CACHE_SHARE) / numWorkers;
+  // What a container may use is less than its machine has.
+  const memoryBytes = Math.min(totalmem(), process.constrainedMemory() || Number.POSITIVE_INFINITY);
+  const bytes = (memoryBytes * CACHE_SHARE) / numWorkers;
   const places = Math.floor(bytes / (LANES_PER_STREAM * laneBytes));
   return Math.max(1, Math.min(MAX_STREAMS_PER_THREAD, places));
 }

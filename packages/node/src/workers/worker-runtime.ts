@@ -30,7 +30,9 @@ export interface WorkerRuntime extends Runtime {
 export function workerRuntime(options: WorkerRuntimeOptions = {}): WorkerRuntime {
   const numWorkers = options.numWorkers ?? availableParallelism();
   if (!Number.isInteger(numWorkers) || numWorkers < 1) {
-    throw new RangeError(`options.numWorkers must be a positive integer, got ${numWorkers}.`);
+    throw new RangeError(
+      `options.numWorkers: expected a positive integer, got ${numWorkers}. Leave it out, or give one.`,
+    );
   }
   const threads = Array.from({ length: numWorkers }, () => new OrtThread());
   let numGraphs = 0;

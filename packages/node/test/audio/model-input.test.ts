@@ -46,7 +46,7 @@ describe("toModelInput", () => {
     for (const channels of [2, -1, 0.5]) {
       await expect(toModelInput(audio, 16_000, { channels })).rejects.toThrow(
         new RangeError(
-          `options.channels must be "mix", "split" or a channel of speech.wav from 0 to 1, got ${channels}.`,
+          `options.channels: expected "mix", "split" or a channel of speech.wav from 0 to 1, got ${channels}. Leave it out, or give one.`,
         ),
       );
     }

@@ -190,7 +190,7 @@ describe("openAudio", () => {
 
     test("cannot be asked for in an encoding that there is not", async () => {
       await expect(decodeAll(new Uint8Array(4), { raw: { encoding: "s17le" as "s16le" } })).rejects.toThrow(
-        /^options\.raw\.encoding must be one of u8, s8, s16le, .*, got s17le\.$/,
+        /^options\.raw\.encoding: expected one of u8, s8, s16le, .*, got s17le\. Leave it out, or give one\.$/,
       );
     });
   });

@@ -75,7 +75,7 @@ describe("workerRuntime", () => {
 
   test("refuses a number of workers that is none", () => {
     expect(() => workerRuntime({ numWorkers: 0 })).toThrow(
-      new RangeError("options.numWorkers must be a positive integer, got 0."),
+      new RangeError("options.numWorkers: expected a positive integer, got 0. Leave it out, or give one."),
     );
   });
 });

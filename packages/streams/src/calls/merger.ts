@@ -12,7 +12,10 @@ export interface Spoken {
 export interface MergerOptions {
   /** A final waits no longer than this for others that may have begun before it; 2 s unless told. */
   readonly maxWaitMs?: number;
-  /** An utterance shows as an interim at the latest so long after its sound; 3 s unless told. */
+  /**
+   * An utterance shows as an interim at the latest so long after its sound; 4 s unless told: sound that may wait for an
+   * engine that is behind (2 s), and a chunk.
+   */
   readonly lagMs?: number;
   readonly clock: Clock;
 }
@@ -35,7 +38,7 @@ export class TranscriptMerger<K, U extends Spoken> {
   #waiting: { readonly key: K; readonly utterance: U; readonly sinceMs: number }[] = [];
 
   constructor(options: MergerOptions, emit: (utterance: U) => void) {
-    this.#options = { maxWaitMs: 2000, lagMs: 3000, ...options };
+    this.#options = { maxWaitMs: 2000, lagMs: 4000, ...options };
     this.#emit = emit;
   }
 

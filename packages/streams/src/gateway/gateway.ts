@@ -15,6 +15,7 @@ import { type Listener, listen, type TlsOptions } from "./listener.ts";
 import type { GatewayLog } from "./log.ts";
 import { GatewayMetrics, type Observed } from "./metrics.ts";
 import { openRecorder, type Recorder } from "./recorder.ts";
+import { limitWarnings } from "./repeated-warnings.ts";
 import type { SessionHost } from "./session-host.ts";
 import type { SessionName } from "./session-name.ts";
 import { SessionTable } from "./session-table.ts";
@@ -171,9 +172,13 @@ class RunningGateway implements Gateway {
   async start(): Promise<void> {
     const { host = "127.0.0.1", tls, audioPort = 5601, textPorts = [{ port: 5602 }], log } = this.#options;
     const { maxConnections, handshakeMs } = this.#limits;
+    const warn = limitWarnings(
+      (text) => log.warn(text),
+      () => this.#clock.nowMs(),
+    );
     const onRefused = (reason: string) => {
       this.metrics.connectionsRefused.inc();
-      log.warn(reason);
+      warn(reason);
     };
     const shared = { host, tls, maxConnections, handshakeMs, onRefused };
     await this.#checkContext();
