@@ -21,8 +21,10 @@ export interface MergerOptions {
 }
 
 interface Party {
-  /** An utterance of it that comes from now on begins here at the earliest. */
+  /** An utterance of it that shows from now on begins here at the earliest. */
   boundMs: number;
+  /** Where the utterance began that it is in: however far its sound has come, that is still to be told. */
+  openMs: number | undefined;
   channelNumber: number;
 }
 
@@ -49,7 +51,7 @@ export class TranscriptMerger<K, U extends Spoken> {
 
   /** A party is there. */
   join(key: K, channelNumber: number): void {
-    this.#parties.set(key, { boundMs: Number.NEGATIVE_INFINITY, channelNumber });
+    this.#parties.set(key, { boundMs: Number.NEGATIVE_INFINITY, openMs: undefined, channelNumber });
   }
 
   /** A party, which is there already, turns out to have a number. */
@@ -63,17 +65,24 @@ export class TranscriptMerger<K, U extends Spoken> {
     this.#raise(key, heardMs - this.#options.lagMs);
   }
 
-  /** A party is in an utterance that began at a time. */
-  open(key: K, startMs: number): void {
-    this.#raise(key, startMs);
+  /** A party is in an utterance that began at a time, or in none any more. */
+  open(key: K, startMs: number | undefined): void {
+    const party = this.#parties.get(key);
+    if (!party || party.openMs === startMs) return;
+    party.openMs = startMs;
+    this.#release();
   }
 
   /** A party's final. */
   push(key: K, utterance: U): void {
     this.#waiting.push({ key, utterance, sinceMs: this.#options.clock.nowMs() });
     this.#waiting.sort((a, b) => order(a.utterance, b.utterance));
-    // Its next one begins later than this one.
-    this.#raise(key, utterance.startMs);
+    const party = this.#parties.get(key);
+    if (party) {
+      party.openMs = undefined;
+      // Its next one begins later than this one.
+      party.boundMs = Math.max(party.boundMs, utterance.startMs);
+    }
     this.#release();
   }
 
@@ -117,9 +126,9 @@ export class TranscriptMerger<K, U extends Spoken> {
   #isSettled(key: K, utterance: U): boolean {
     for (const [other, party] of this.#parties) {
       if (other === key) continue;
+      const nextMs = party.openMs ?? party.boundMs;
       const comesLater =
-        party.boundMs > utterance.startMs ||
-        (party.boundMs === utterance.startMs && party.channelNumber > utterance.channelNumber);
+        nextMs > utterance.startMs || (nextMs === utterance.startMs && party.channelNumber > utterance.channelNumber);
       if (!comesLater) return false;
     }
     return true;

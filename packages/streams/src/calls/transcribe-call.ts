@@ -171,9 +171,11 @@ class CallTranscription {
       joinsPrevious: text.joinsPrevious,
     };
     if (!text.isFinal) {
-      if (text.words.length > 0) this.#merger.open(party, text.startMs);
+      this.#merger.open(party, text.words.length > 0 ? text.startMs : undefined);
       if (this.#options.hasInterims && text.text !== "") this.#emit(tupleItem(transcription));
-    } else if (text.text !== "") {
+    } else if (text.text === "") {
+      this.#merger.open(party, undefined);
+    } else {
       this.#merger.push(party, { startMs: text.startMs, channelNumber: channelInfo.channelNumber, transcription });
     }
   }

@@ -65,11 +65,10 @@ export class Call {
 
   /** A party's text. */
   text(name: SessionName, text: VoiceText): void {
-    if (!text.isFinal) {
-      if (text.words.length > 0) this.#merger.open(name.id, text.startMs);
+    if (!text.isFinal || text.text === "") {
+      this.#merger.open(name.id, !text.isFinal && text.words.length > 0 ? text.startMs : undefined);
       return;
     }
-    if (text.text === "") return;
     const { channelNumber, channelRole } = name.channel;
     const { confidence, startMs, endMs, joinsPrevious } = text;
     const said = { text: text.text, confidence, startMs, endMs, joinsPrevious };

@@ -24,6 +24,25 @@ describe("transcript merger", () => {
     expect(starts()).toEqual([4800, 5000]);
   });
 
+  it("waits for an utterance that is under way, however far its party's sound has come", () => {
+    const { merger, starts } = setup({ lagMs: 1000 });
+    merger.open("a", 7000);
+    merger.hear("a", 15_000);
+    merger.push("b", { startMs: 11_000, channelNumber: 1 });
+    expect(starts()).toEqual([]);
+    merger.push("a", { startMs: 7000, channelNumber: 0 });
+    expect(starts()).toEqual([7000, 11_000]);
+  });
+
+  it("does not wait for an utterance that came to nothing", () => {
+    const { merger, starts } = setup({ lagMs: 1000 });
+    merger.open("a", 7000);
+    merger.hear("a", 15_000);
+    merger.push("b", { startMs: 11_000, channelNumber: 1 });
+    merger.open("a", undefined);
+    expect(starts()).toEqual([11_000]);
+  });
+
   it("lets ties go by channel, and whoever is gone is not waited for", () => {
     const { merger, out } = setup();
     merger.push("b", { startMs: 100, channelNumber: 1 });
