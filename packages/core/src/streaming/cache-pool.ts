@@ -2,7 +2,7 @@ import { cacheLayout } from "../architectures/conformer/streaming.ts";
 import type { ConformerSpec } from "../config/spec.ts";
 import { type StreamGeometry, streamGeometry } from "../config/streaming.ts";
 import { SpeechError } from "../errors.ts";
-import { clearRing, copyRow, type Ring, readRing, ringRuns } from "./ring.ts";
+import { clearRing, copyRow, type Ring, ringRuns } from "./ring.ts";
 
 /** What the encoder remembers of one stream: a place in the pool, and how far the stream has come. */
 export interface CacheSlot {
@@ -109,17 +109,21 @@ export function createCachePool(spec: ConformerSpec, maxStreams: number): CacheP
     }
   }
 
-  function restore(slot: CacheSlot, saved: SavedCache): void {
-    let from = 0;
-    eachRing(slot, (ring, offset, isLastOfRow) => {
-      const kept = Math.min(ring.numRows, saved.numSteps);
+  /** Visits every row that a slot keeps after `numSteps` steps, oldest first: where it lies, and where it is saved. */
+  function eachKeptRow(
+    slot: CacheSlot,
+    numSteps: number,
+    visit: (data: Float32Array, at: number, savedAt: number, size: number) => void,
+  ): void {
+    let first = 0;
+    eachRing(slot, ({ data, start, numRows, rowSize }, offset, isLastOfRow) => {
+      const kept = Math.min(numRows, numSteps);
       for (let i = 0; i < kept; i++) {
-        const place = (saved.numSteps - kept + i) % ring.numRows;
-        copyRow(saved.rows, from + i * modelSize + offset, ring.data, ring.start + place * ring.rowSize, ring.rowSize);
+        const place = (numSteps - kept + i) % numRows;
+        visit(data, start + place * rowSize, first + i * modelSize + offset, rowSize);
       }
-      if (isLastOfRow) from += kept * modelSize;
+      if (isLastOfRow) first += kept * modelSize;
     });
-    slot.numSteps = saved.numSteps;
   }
 
   /** Exchanges two places, one of which may be empty. */
@@ -154,7 +158,10 @@ export function createCachePool(spec: ConformerSpec, maxStreams: number): CacheP
       }
       const taken = { place, numSteps: 0 };
       places[place] = taken;
-      if (saved) restore(taken, saved);
+      if (saved) {
+        eachKeptRow(taken, saved.numSteps, (data, at, savedAt, size) => copyRow(saved.rows, savedAt, data, at, size));
+        taken.numSteps = saved.numSteps;
+      }
       return taken;
     },
     release(slot) {
@@ -222,12 +229,7 @@ export function createCachePool(spec: ConformerSpec, maxStreams: number): CacheP
       const { numSteps } = slot;
       const numValues = savedRows(spec, numSteps) * modelSize;
       const rows = room ? room.subarray(0, numValues) : new Float32Array(numValues);
-      let to = 0;
-      eachRing(slot, (ring, offset, isLastOfRow) => {
-        const kept = Math.min(ring.numRows, numSteps);
-        readRing(ring, numSteps, rows, to + offset, modelSize);
-        if (isLastOfRow) to += kept * modelSize;
-      });
+      eachKeptRow(slot, numSteps, (data, at, savedAt, size) => copyRow(data, at, rows, savedAt, size));
       return { numSteps, rows };
     },
   };

@@ -40,21 +40,6 @@ export function ringRuns(numRows: number, first: number, count: number): Run[] {
   return runs;
 }
 
-/** Reads what a ring holds after `numSteps` steps, oldest first, into rows `stride` apart. */
-export function readRing(
-  { data, start, numRows, rowSize }: Ring,
-  numSteps: number,
-  to: Float32Array,
-  offset: number,
-  stride: number,
-): void {
-  const kept = Math.min(numRows, numSteps);
-  for (let i = 0; i < kept; i++) {
-    const place = (numSteps - kept + i) % numRows;
-    copyRow(data, start + place * rowSize, to, offset + i * stride, rowSize);
-  }
-}
-
 /** Sets the rows of the first `numSteps` steps to zero. */
 export function clearRing({ data, start, numRows, rowSize }: Ring, numSteps: number): void {
   data.fill(0, start, start + Math.min(numRows, numSteps) * rowSize);
