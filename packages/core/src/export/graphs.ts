@@ -1,5 +1,6 @@
 import { conformerEncoder } from "../architectures/conformer/encoder.ts";
 import { streamingConformer } from "../architectures/conformer/streaming.ts";
+import { cacheLayout } from "../architectures/conformer/streaming-inputs.ts";
 import { convAsrEncoder } from "../architectures/convasr/encoder.ts";
 import {
   classifierHead,
@@ -109,8 +110,8 @@ function addTextHeads(net: Net, { heads: { ctc, transducer } }: ModelSpec, encod
 
 /**
  * The next chunks of any number of streams: `frames` float32 `[batch, frame, mel]`; `frame_begin`, `frame_end`, `past_steps`,
- * `chunk_steps` and `left_steps` int64 `[batch]`; for each layer `keys.N` and `values.N` float32 `[batch, head, left,
- * headSize]`; `value_order` int32 `[batch, ordered]`; `conv_pool` float32 `[row, model]` and `conv_rows` int32 `[batch,
+ * `chunk_steps` and `left_steps` int64 `[batch]`; for each layer `keys.N` and `values.N` float32 `[batch, head, 1,
+ * ring, headSize]`; `value_order` int32 `[3, batch, ordered]`; `conv_pool` float32 `[row, model]` and `conv_rows` int32 `[batch,
  * convLeft]` → `encoded` `[batch, model, step]`, the heads as in the offline graph, `new_attention` `[2 · layer · batch,
  * head, step, headSize]` and `new_conv` `[layer · batch · step, model]`. See `StreamingInputs` for what they mean.
  */
@@ -121,10 +122,10 @@ function streamingGraph(spec: ModelSpec, weights: Weights, precision: Precision)
   const net = createNet(g, weights, precision);
   const { numLayers, numHeads, modelSize } = encoder;
   const headSize = modelSize / numHeads;
-  const { maxLeft, convLeft } = geometry;
+  const { ringSteps, convLeft } = cacheLayout(encoder, geometry);
   const rings = (name: string) =>
-    Array.from({ length: maxLeft > 0 ? numLayers : 0 }, (_, i) =>
-      g.input(`${name}.${i}`, "float32", ["batch", numHeads, maxLeft, headSize]),
+    Array.from({ length: ringSteps > 0 ? numLayers : 0 }, (_, i) =>
+      g.input(`${name}.${i}`, "float32", ["batch", numHeads, 1, ringSteps, headSize]),
     );
   const { encoded, rows } = streamingConformer(net, encoder, geometry, {
     frames: g.input("frames", "float32", ["batch", "frame", encoder.numMels]),
@@ -135,7 +136,7 @@ function streamingGraph(spec: ModelSpec, weights: Weights, precision: Precision)
     leftSteps: g.input("left_steps", "int64", ["batch"]),
     keys: rings("keys"),
     values: rings("values"),
-    valueOrder: maxLeft > 0 ? g.input("value_order", "int32", ["batch", "ordered"]) : undefined,
+    valueOrder: ringSteps > 0 ? g.input("value_order", "int32", [3, "batch", "ordered"]) : undefined,
     conv:
       convLeft > 0
         ? {

@@ -1,4 +1,4 @@
-import { cacheLayout } from "../architectures/conformer/streaming.ts";
+import { cacheLayout } from "../architectures/conformer/streaming-inputs.ts";
 import type { ConformerSpec } from "../config/spec.ts";
 import { type StreamGeometry, streamGeometry } from "../config/streaming.ts";
 import { SpeechError } from "../errors.ts";
@@ -17,6 +17,11 @@ export interface SavedCache {
   readonly numSteps: number;
   /** `[layer, keys + values + convolution, model]` */
   readonly rows: Float32Array;
+}
+
+interface PoolRing extends Ring {
+  /** Rows that are looked back on, of those that it has. */
+  readonly numKept: number;
 }
 
 /** What a call of the graph adds, by row of its batch. */
@@ -38,6 +43,8 @@ export interface NewCacheRows {
  */
 export interface CachePool {
   readonly geometry: StreamGeometry;
+  /** Steps of a head's ring of keys or values: those that are looked back on, and some more. */
+  readonly ringSteps: number;
   /** Bytes that one stream occupies. */
   readonly slotBytes: number;
   /** @throws SpeechError `OVER_CAPACITY` when all places are taken */
@@ -48,7 +55,7 @@ export interface CachePool {
    * Those that come together again need not move again.
    */
   bringTogether(slots: readonly CacheSlot[]): number;
-  /** Keys or values of a layer from `firstPlace` on, `[place, head, left, headSize]`: the pool's own memory. */
+  /** Keys or values of a layer from `firstPlace` on, `[place, head, ring, headSize]`: the pool's own memory. */
   rings(layer: number, part: "keys" | "values", firstPlace: number, numPlaces: number): Float32Array;
   /** Kept inputs of the convolutions from `firstPlace` on, `[place · layer · convLeft, model]`: the pool's own memory. */
   convRings(firstPlace: number, numPlaces: number): Float32Array;
@@ -69,10 +76,11 @@ export function savedRows(spec: ConformerSpec, numSteps: number): number {
 /** Makes a pool for at most `maxStreams` streams. */
 export function createCachePool(spec: ConformerSpec, maxStreams: number): CachePool {
   const geometry = streamGeometry(spec);
-  const { left, convLeft, numRows } = cacheLayout(spec, geometry);
+  const { maxLeft } = geometry;
+  const { ringSteps, convLeft, numRows } = cacheLayout(spec, geometry);
   const { modelSize, numHeads, numLayers } = spec;
   const headSize = modelSize / numHeads;
-  const ringSize = left * headSize;
+  const ringSize = ringSteps * headSize;
   const placeSize = numHeads * ringSize;
   const slotBytes = numRows * modelSize * 4;
   const attention = allocate(2 * numLayers * maxStreams * placeSize, maxStreams, slotBytes);
@@ -84,21 +92,23 @@ export function createCachePool(spec: ConformerSpec, maxStreams: number): CacheP
   /** Keys of layer 0, values of layer 0, keys of layer 1, … */
   const startOf = (array: number, place: number) => (array * maxStreams + place) * placeSize;
   const convStartOf = (place: number) => place * convPlaceRows * modelSize;
-  const attentionRing = (array: number, head: number, place: number): Ring => ({
+  const attentionRing = (array: number, head: number, place: number): PoolRing => ({
     data: attention,
     start: startOf(array, place) + head * ringSize,
-    numRows: left,
+    numRows: ringSteps,
+    numKept: maxLeft,
     rowSize: headSize,
   });
-  const convRing = (layer: number, place: number): Ring => ({
+  const convRing = (layer: number, place: number): PoolRing => ({
     data: conv,
     start: convStartOf(place) + layer * convLeft * modelSize,
     numRows: convLeft,
+    numKept: convLeft,
     rowSize: modelSize,
   });
 
   /** Visits all rings of a slot, with the first of a saved row's numbers that each is of. */
-  function eachRing({ place }: CacheSlot, visit: (ring: Ring, offset: number, isLastOfRow: boolean) => void): void {
+  function eachRing({ place }: CacheSlot, visit: (ring: PoolRing, offset: number, isLastOfRow: boolean) => void): void {
     for (let layer = 0; layer < numLayers; layer++) {
       for (const array of [2 * layer, 2 * layer + 1]) {
         for (let head = 0; head < numHeads; head++) {
@@ -116,8 +126,8 @@ export function createCachePool(spec: ConformerSpec, maxStreams: number): CacheP
     visit: (data: Float32Array, at: number, savedAt: number, size: number) => void,
   ): void {
     let first = 0;
-    eachRing(slot, ({ data, start, numRows, rowSize }, offset, isLastOfRow) => {
-      const kept = Math.min(numRows, numSteps);
+    eachRing(slot, ({ data, start, numRows, numKept, rowSize }, offset, isLastOfRow) => {
+      const kept = Math.min(numKept, numSteps);
       for (let i = 0; i < kept; i++) {
         const place = (numSteps - kept + i) % numRows;
         visit(data, start + place * rowSize, first + i * modelSize + offset, rowSize);
@@ -147,6 +157,7 @@ export function createCachePool(spec: ConformerSpec, maxStreams: number): CacheP
 
   return {
     geometry,
+    ringSteps,
     slotBytes,
     take(saved) {
       const place = places.indexOf(undefined);
@@ -197,7 +208,7 @@ export function createCachePool(spec: ConformerSpec, maxStreams: number): CacheP
     push(slot, { attention: newAttention, conv: newConv, numRows: batchRows, width }, row, count) {
       // Thousands of short copies a batch: the runs are the same for all rings, and nothing is made for each.
       const { place, numSteps } = slot;
-      const runs = ringRuns(left, numSteps, count);
+      const runs = ringRuns(ringSteps, numSteps, count);
       for (let array = 0; array < 2 * numLayers; array++) {
         const firstRing = startOf(array, place);
         const firstRow = (array * batchRows + row) * numHeads * width;
@@ -208,7 +219,7 @@ export function createCachePool(spec: ConformerSpec, maxStreams: number): CacheP
               newAttention,
               from,
               attention,
-              firstRing + (head * left + run.place) * headSize,
+              firstRing + (head * ringSteps + run.place) * headSize,
               run.count * headSize,
             );
           }

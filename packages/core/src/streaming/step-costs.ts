@@ -1,4 +1,4 @@
-import { cacheLayout } from "../architectures/conformer/streaming.ts";
+import { cacheLayout } from "../architectures/conformer/streaming-inputs.ts";
 import { stepSec } from "../config/geometry.ts";
 import type { ConformerSpec, ModelSpec } from "../config/spec.ts";
 import { streamGeometry, streamModes } from "../config/streaming.ts";

@@ -5,6 +5,7 @@ import type { GraphSession } from "../runtime.ts";
 import { float32, int32, int64, type Tensor } from "../tensor.ts";
 import type { CachePool, CacheSlot } from "./cache-pool.ts";
 import type { FrameBuffer } from "./frame-buffer.ts";
+import { valueOrder } from "./value-order.ts";
 
 /** The next steps of one stream: whole chunks, but for the last one of a recording. */
 export interface StreamChunk {
@@ -93,7 +94,7 @@ function feedsOf(
     past_steps: int64(chunks.map(({ slot }) => slot.numSteps)),
     chunk_steps: int64(chunks.map(({ mode }) => mode.chunkSteps)),
     left_steps: int64(chunks.map(({ mode }) => mode.leftSteps)),
-    ...attentionFeeds(encoder, pool, chunks, firstPlace, width),
+    ...attentionFeeds(encoder, pool, chunks, firstPlace),
     ...convFeeds(encoder, pool, chunks, firstPlace),
   };
 }
@@ -104,38 +105,18 @@ function attentionFeeds(
   pool: CachePool,
   chunks: readonly StreamChunk[],
   firstPlace: number,
-  width: number,
 ): Record<string, Tensor> {
-  const { maxLeft } = pool.geometry;
-  if (maxLeft === 0) return {};
+  const { ringSteps } = pool;
+  if (ringSteps === 0) return {};
   const batch = chunks.length;
-  const dims = [batch, numHeads, maxLeft, modelSize / numHeads];
-  const feeds: Record<string, Tensor> = { value_order: valueOrder(chunks, maxLeft, width) };
+  const dims = [batch, numHeads, 1, ringSteps, modelSize / numHeads];
+  const feeds: Record<string, Tensor> = { value_order: valueOrder(chunks, ringSteps) };
   for (let layer = 0; layer < numLayers; layer++) {
     for (const part of ["keys", "values"] as const) {
       feeds[`${part}.${layer}`] = float32(pool.rings(layer, part, firstPlace, batch), dims);
     }
   }
   return feeds;
-}
-
-/**
- * Places of the ring, `0 … left - 1`, and new steps, `left …`, in the order of places, int32 `[batch, left + width]`: each
- * new step behind what stands at its place. Empty where every stream has one chunk, see `StreamingInputs.valueOrder`.
- */
-function valueOrder(chunks: readonly StreamChunk[], left: number, width: number): Tensor {
-  if (chunks.every(({ numSteps, mode }) => numSteps <= mode.chunkSteps))
-    return int32(new Int32Array(0), [chunks.length, 0]);
-  const order = new Int32Array(chunks.length * (left + width));
-  let at = 0;
-  for (const { slot } of chunks) {
-    for (let place = 0; place < left; place++) {
-      order[at++] = place;
-      const first = (((place - slot.numSteps) % left) + left) % left;
-      for (let step = first; step < width; step += left) order[at++] = left + step;
-    }
-  }
-  return int32(order, [chunks.length, left + width]);
 }
 
 function convFeeds(

@@ -133,9 +133,9 @@ describe("a cache pool", () => {
     const pool = createCachePool(encoder, MAX_STREAMS);
     const slots = Array.from({ length: 5 }, () => pool.take());
     const first = pool.bringTogether(slots.slice(2, 4));
-    const { convLeft, maxLeft } = pool.geometry;
+    const { convLeft } = pool.geometry;
     expect(pool.convRings(first, 2).length).toBe(2 * numLayers * convLeft * modelSize);
-    expect(pool.rings(0, "keys", first, 2).length).toBe(2 * maxLeft * modelSize);
+    expect(pool.rings(0, "keys", first, 2).length).toBe(2 * pool.ringSteps * modelSize);
     const rows = new Int32Array(convLeft);
     pool.convRows(slots[3], first, rows, 0);
     expect(Math.min(...rows)).toBe((slots[3].place - first) * numLayers * convLeft);

@@ -66,11 +66,11 @@ export function streamMasks(g: GraphBuilder, inputs: StreamMaskInputs): Value {
   return g.op("Where", [isVisible, g.number(0), g.number(MASKED)]);
 }
 
-/** 1 where two new steps are of one chunk, 0 elsewhere: float32 `[batch, query, key]`. */
+/** Where two new steps are of one chunk: bool `[batch, query, key]`. */
 export function ownChunks(g: GraphBuilder, numSteps: Value, chunkSteps: Value): Value {
   const begin = chunkBegins(g, numSteps, chunkSteps);
   const perKey = g.op("Transpose", [begin], { perm: [0, 2, 1] });
-  return cast(g, g.op("Equal", [begin, perKey]), "float32");
+  return g.op("Equal", [begin, perKey]);
 }
 
 /** The first step of each new step's chunk, int64 `[batch, step, 1]`. */
