@@ -9,7 +9,7 @@ import type { StreamChunk } from "./stream-encoder.ts";
 export interface BatchRules {
   /** Streams in one batch, at most. */
   readonly maxRows: number;
-  /** Steps in one batch with its padding, at most (but for one stream alone, and see `rulesBeside`). */
+  /** Steps in one batch with its padding, at most (but for one stream alone; see `rulesBeside` and `chooseBatch`). */
   readonly maxSteps: number;
   /** Padding steps for each step of sound, at most. */
   readonly maxPadding: number;
@@ -54,11 +54,16 @@ export function rulesBeside(rules: BatchRules, shortestChunk: number): BatchRule
 
 const STREAMS_OF_LONG_CHUNKS = 16;
 
+/** A batch may have so many times its steps where the first of those that wait lags behind: throughput brings it back. */
+const STEPS_OF_LAGGING = 2;
+
 /**
  * As many of the chunks that wait, in their order, as fit beside the first without much padding. Who waits for longer
  * than the first takes as many whole chunks as it has.
  */
-export function chooseBatch<S>(waiting: readonly Work<S>[], { maxRows, maxSteps, maxPadding }: BatchRules): Work<S>[] {
+export function chooseBatch<S>(waiting: readonly Work<S>[], rules: BatchRules): Work<S>[] {
+  const { maxRows, maxPadding } = rules;
+  const maxSteps = rules.maxSteps * (waiting.length > 0 && numChunksOf(waiting[0].chunk) > 1 ? STEPS_OF_LAGGING : 1);
   const batch: Work<S>[] = [];
   let width = 0;
   let sum = 0;
