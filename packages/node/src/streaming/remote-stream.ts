@@ -27,6 +27,8 @@ export interface RemoteHost {
   now(): number;
   /** Has `send` called soon, together with those of other streams. */
   schedule(stream: RemoteStream): void;
+  /** Nothing while this turn of the event loop may take more sound; fulfilled in the next one otherwise. */
+  pause(): Promise<void> | undefined;
   /** Forgets a stream that has ended. */
   remove(stream: RemoteStream): void;
   /** Where a snapshot may be written. */
@@ -136,10 +138,10 @@ export class RemoteStream implements EngineStream {
       void this.#requests.ask("snapshot", this.#log.end);
     }
     this.#ask();
-    if (this.#underWaySec <= WINDOW_SEC) return;
-    const turn = deferred<void>();
-    this.#waiting.push({ position: this.#log.end - WINDOW_SEC * rateHz, turn });
-    await turn.promise;
+    const turn = this.#underWaySec > WINDOW_SEC ? deferred<void>() : undefined;
+    if (turn) this.#waiting.push({ position: this.#log.end - WINDOW_SEC * rateHz, turn });
+    await this.#host.pause();
+    await turn?.promise;
   }
 
   async endUtterance(): Promise<void> {

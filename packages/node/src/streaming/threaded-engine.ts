@@ -7,6 +7,7 @@ import {
   savedStreamOptions,
 } from "@nemo-stt/core";
 import { type LaneMode, MAX_LOAD } from "./admission.ts";
+import { type Deferred, deferred } from "./deferred.ts";
 import { type CreateWorker, EngineThread, type ThreadHost, type ThreadOptions } from "./engine-thread.ts";
 import type { Engine, EngineClock } from "./open-engine.ts";
 import { type EngineStream, type RemoteHost, RemoteStream } from "./remote-stream.ts";
@@ -46,6 +47,8 @@ export interface ThreadedEngineOptions {
   readonly start: ThreadOptions;
 }
 
+/** What callers that wait for `feed` may take of a turn of the event loop: who else has something to do waits so long. */
+const MAX_TURN_MS = 1;
 /** How often idle streams are looked for. */
 const SWEEP_SEC = 1;
 /** A stream of which nothing was asked for so long rests. */
@@ -72,7 +75,8 @@ export class ThreadedEngine implements Engine, ThreadHost, RemoteHost {
     this.#snapshots.closeNow();
   };
   #scheduled = new Set<RemoteStream>();
-  #isFlushing = false;
+  /** The turn of the event loop that ends with sending what is scheduled. */
+  #turn: { readonly since: number; readonly end: Deferred<void> } | undefined;
   #nextId = 0;
   #isDraining = false;
   #closing: Promise<void> | undefined;
@@ -164,9 +168,14 @@ export class ThreadedEngine implements Engine, ThreadHost, RemoteHost {
   /** Sends together what all streams have to say in one turn of the event loop. */
   schedule(stream: RemoteStream): void {
     this.#scheduled.add(stream);
-    if (this.#isFlushing) return;
-    this.#isFlushing = true;
+    if (this.#turn) return;
+    this.#turn = { since: performance.now(), end: deferred() };
     setImmediate(() => this.#flush());
+  }
+
+  pause(): Promise<void> | undefined {
+    const turn = this.#turn;
+    return turn && performance.now() - turn.since > MAX_TURN_MS ? turn.end.promise : undefined;
   }
 
   remove(stream: RemoteStream): void {
@@ -202,11 +211,13 @@ export class ThreadedEngine implements Engine, ThreadHost, RemoteHost {
   }
 
   #flush(): void {
-    this.#isFlushing = false;
+    const turn = this.#turn;
+    this.#turn = undefined;
     const streams = this.#scheduled;
     this.#scheduled = new Set();
     for (const stream of streams) stream.send();
     for (const thread of this.#threads) thread.flush();
+    turn?.end.resolve();
   }
 
   #place(stream: RemoteStream, lanes: readonly LaneMode[], thread: EngineThread): void {
