@@ -83,10 +83,7 @@ export class EngineThread {
     this.#streams.set(stream.id, stream);
     this.#lanes.set(stream, lanes);
     this.load.add(lanes, 1);
-    const post = (command: StreamCommand) => {
-      if (this.#streams.get(stream.id) === stream) this.post(command);
-    };
-    stream.restart(post).catch((error) => stream.fail(error));
+    stream.restart((command, transfer) => this.#post(command, transfer));
     this.#worker?.ref();
   }
 
@@ -97,12 +94,12 @@ export class EngineThread {
     this.#streams.delete(stream.id);
     this.#lanes.delete(stream);
     this.load.add(lanes, -1);
-    this.post({ kind: "close", stream: stream.id });
+    this.#post({ kind: "close", stream: stream.id });
     if (this.#streams.size === 0) this.#worker?.unref();
   }
 
   /** Puts a command into the next message. */
-  post(command: StreamCommand, transfer?: ArrayBuffer): void {
+  #post(command: StreamCommand, transfer?: ArrayBuffer): void {
     this.#outbox.push(command);
     if (transfer) this.#transfer.push(transfer);
   }

@@ -1,5 +1,6 @@
 // One thread of an engine: its own graphs, streams and batches. Everything about one stream happens here in the order in
 // which it is asked; whatever is told goes out together once a turn of the event loop.
+import { readFile } from "node:fs/promises";
 import { parentPort, workerData } from "node:worker_threads";
 import {
   createLocalEngine,
@@ -12,6 +13,7 @@ import { openAnyModel, openModel } from "../model.ts";
 import { gatedRuntime } from "../run-gate.ts";
 import { nodeRuntime } from "../runtime.ts";
 import { packError } from "./crossing-error.ts";
+import { StreamSnapshots } from "./snapshot-files.ts";
 import type { StreamCommand, ThreadCommand, ThreadReport, ThreadStart } from "./thread-messages.ts";
 
 type Command<K extends StreamCommand["kind"]> = Extract<StreamCommand, { kind: K }>;
@@ -21,6 +23,7 @@ interface Served {
   turn: Promise<SpeechStream>;
   /** Events so far, with those that were told before the stream came here. */
   numEvents: number;
+  readonly snapshots: StreamSnapshots;
 }
 
 const now = () => performance.now() / 1000;
@@ -38,7 +41,8 @@ function flush(): void {
   outbox = [];
   // What a thread that is about to end still finds, another one will find again.
   if (isDying) return;
-  const blobs = reports.flatMap((report) => (report.kind === "saved" ? [report.blob.buffer as ArrayBuffer] : []));
+  const places = reports.flatMap((report) => (report.kind === "saved" ? [report.place] : []));
+  const blobs = places.flatMap((place) => (typeof place === "string" ? [] : [place.buffer as ArrayBuffer]));
   parentPort?.postMessage(reports, blobs);
 }
 
@@ -59,9 +63,18 @@ function tellEvent(stream: number, served: Served, event: StreamEvent): void {
 
 function open(engine: SpeechEngine, { stream, options, saved, numEvents }: Command<"open">): Served {
   const onEvent = (event: StreamEvent) => tellEvent(stream, served, event);
-  const served: Served = { turn: engine.open(options, onEvent, saved), numEvents };
+  const turn =
+    typeof saved === "string"
+      ? readFile(saved).then((blob) => engine.open(options, onEvent, new Uint8Array(blob)))
+      : engine.open(options, onEvent, saved);
+  const served: Served = { turn, numEvents, snapshots: new StreamSnapshots(saved) };
   streams.set(stream, served);
   return served;
+}
+
+function forget(stream: number, { snapshots }: Served): void {
+  streams.delete(stream);
+  snapshots.close();
 }
 
 /** Does what is asked of one stream. */
@@ -74,12 +87,16 @@ async function serve(command: StreamCommand, handle: SpeechStream, served: Serve
     tell({ kind: "fed", stream, end: command.end });
   } else if (command.kind === "save") {
     const blob = await handle.save();
-    tell({ kind: "saved", stream, request: command.request, numEvents: served.numEvents, blob });
+    const { numEvents, snapshots } = served;
+    // Nothing waits while it is written.
+    void snapshots
+      .put(blob, command.file)
+      .then((place) => tell({ kind: "saved", stream, request: command.request, numEvents, place }));
   } else if (command.kind === "close") {
     await handle.close();
-  } else {
+  } else if (command.kind === "cut" || command.kind === "finish") {
     await (command.kind === "cut" ? handle.endUtterance() : handle.finish());
-    if (command.kind === "finish") streams.delete(stream);
+    if (command.kind === "finish") forget(stream, served);
     tell({ kind: "done", stream, request: command.request });
   }
 }
@@ -88,14 +105,18 @@ function take(engine: SpeechEngine, command: StreamCommand): void {
   const { stream } = command;
   const served = command.kind === "open" ? open(engine, command) : streams.get(stream);
   if (!served) return;
-  if (command.kind === "close") streams.delete(stream);
+  if (command.kind === "kept") {
+    served.snapshots.keep(command.file);
+    return;
+  }
+  if (command.kind === "close") forget(stream, served);
   const { turn } = served;
   const done = turn.then((handle) => serve(command, handle, served));
   if (command.kind !== "feed") served.turn = done.then(() => turn);
   served.turn.catch(() => {}); // Reported below, once.
   done.catch((error) => {
     if (streams.get(stream) !== served) return;
-    streams.delete(stream);
+    forget(stream, served);
     turn.then((handle) => handle.close()).catch(() => {});
     tell({ kind: "failed", stream, error: packError(error) });
   });

@@ -8,10 +8,9 @@ import {
 } from "@nemo-stt/core";
 import { unpackError } from "./crossing-error.ts";
 import { type Deferred, deferred } from "./deferred.ts";
-import { Requests } from "./requests.ts";
-import type { SnapshotFile } from "./snapshot-files.ts";
+import { Requests, type StreamRequest } from "./requests.ts";
 import { SoundLog } from "./sound-log.ts";
-import type { StreamCommand, StreamReport } from "./thread-messages.ts";
+import type { SnapshotPlace, StreamCommand, StreamReport } from "./thread-messages.ts";
 
 /** A stream of an engine with threads. */
 export interface EngineStream extends SpeechStream {
@@ -28,17 +27,18 @@ export interface RemoteHost {
   now(): number;
   /** Has `send` called soon, together with those of other streams. */
   schedule(stream: RemoteStream): void;
+  /** Nothing while this turn of the event loop may take more sound; fulfilled in the next one otherwise. */
+  pause(): Promise<void> | undefined;
   /** Forgets a stream that has ended. */
   remove(stream: RemoteStream): void;
-  /** Puts a snapshot on the disk. */
-  write(blob: Uint8Array): Promise<SnapshotFile>;
+  /** Where a snapshot may be written. */
+  nextFile(): string | undefined;
 }
 
 /** How a stream was opened. */
 export interface RemoteStart {
   readonly id: number;
   readonly options: StreamOptions;
-  readonly saved: Uint8Array | undefined;
   readonly rateHz: number;
   readonly snapshotSec: number;
   readonly onEvent: (event: StreamEvent) => void;
@@ -47,13 +47,14 @@ export interface RemoteStart {
 /** A place from which a stream can go on. */
 interface Snapshot {
   /** Nothing for the beginning of a new stream. */
-  readonly blob: Uint8Array | undefined;
-  /** Where the blob lies instead, as soon as it is written. */
-  readonly file?: SnapshotFile;
+  readonly place: SnapshotPlace | undefined;
   /** Events before it, and samples. */
   readonly numEvents: number;
   readonly position: number;
 }
+
+/** Has a thread told something. */
+export type PostCommand = (command: StreamCommand, transfer?: ArrayBuffer) => void;
 
 /** Sound that is under way before `feed` makes its caller wait. */
 const WINDOW_SEC = 2;
@@ -61,6 +62,8 @@ const WINDOW_SEC = 2;
 const REFUSED_AFTER_SEC = 120;
 /** Sound in one message, at most: a thread gives each stream its turn. */
 const MESSAGE_SEC = 0.5;
+/** Multiples of it lie far apart, modulo 1. */
+const GOLDEN_RATIO = (1 + Math.sqrt(5)) / 2;
 /** Threads that may die under a stream between two snapshots before the stream is taken for the reason. */
 const MAX_CRASHES = 3;
 
@@ -85,20 +88,21 @@ export class RemoteStream implements EngineStream {
   #taken = 0;
   #numEvents = 0;
   #numCrashes = 0;
-  #snapshotAt = 0;
+  #snapshotAt: number;
   #lastAskedSec: number;
   #isResting = false;
-  /** Counts the threads it was in; `#isPlaced` when the one it is in has been told of it. */
-  #numPlaces = 0;
-  #isPlaced = false;
+  #post: PostCommand = () => {};
   #state: "open" | "finishing" | "ended" = "open";
   #failure: Error | undefined;
 
-  constructor(start: RemoteStart, host: RemoteHost) {
+  /** @param saved where it goes on */
+  constructor(start: RemoteStart, host: RemoteHost, saved: Uint8Array | undefined) {
     this.id = start.id;
     this.#start = start;
     this.#host = host;
-    this.#snapshot = { blob: start.saved, numEvents: 0, position: 0 };
+    this.#snapshot = { place: saved, numEvents: 0, position: 0 };
+    // Streams that begin together are not saved together, which would need the memory of all snapshots at once.
+    this.#snapshotAt = -((start.id * GOLDEN_RATIO) % 1) * start.snapshotSec * start.rateHz;
     this.#lastAskedSec = host.now();
     this.ended = this.#ending.promise;
   }
@@ -113,7 +117,8 @@ export class RemoteStream implements EngineStream {
   }
 
   get snapshotBytes(): number {
-    return this.#snapshot.blob?.byteLength ?? 0;
+    const { place } = this.#snapshot;
+    return place instanceof Uint8Array ? place.byteLength : 0;
   }
 
   async feed(samples: Float32Array): Promise<void> {
@@ -130,13 +135,13 @@ export class RemoteStream implements EngineStream {
     const { snapshotSec, rateHz } = this.#start;
     if (this.#log.end - this.#snapshotAt >= snapshotSec * rateHz) {
       this.#snapshotAt = this.#log.end;
-      void this.#requests.ask("save", this.#log.end);
+      void this.#requests.ask("snapshot", this.#log.end);
     }
     this.#ask();
-    if (this.#underWaySec <= WINDOW_SEC) return;
-    const turn = deferred<void>();
-    this.#waiting.push({ position: this.#log.end - WINDOW_SEC * rateHz, turn });
-    await turn.promise;
+    const turn = this.#underWaySec > WINDOW_SEC ? deferred<void>() : undefined;
+    if (turn) this.#waiting.push({ position: this.#log.end - WINDOW_SEC * rateHz, turn });
+    await this.#host.pause();
+    await turn?.promise;
   }
 
   async endUtterance(): Promise<void> {
@@ -172,43 +177,31 @@ export class RemoteStream implements EngineStream {
 
   /**
    * Begins again from the last snapshot.
-   * @param post sends what its new thread is told first
+   * @param post tells its new thread something
    */
-  async restart(post: (command: StreamCommand) => void): Promise<void> {
-    const place = ++this.#numPlaces;
-    this.#isPlaced = false;
-    const { numEvents, position, file } = this.#snapshot;
-    const saved = file ? await file.read() : this.#snapshot.blob;
-    // Meanwhile it may have ended, or have gone to yet another thread.
-    if (place !== this.#numPlaces || this.#state === "ended") return;
+  restart(post: PostCommand): void {
+    const { numEvents, position, place } = this.#snapshot;
+    this.#post = post;
     this.#sent = position;
     this.#taken = position;
     this.#requests.unsend();
-    this.#isPlaced = true;
-    post({ kind: "open", stream: this.id, options: this.#start.options, saved, numEvents });
+    post({ kind: "open", stream: this.id, options: this.#start.options, saved: place, numEvents });
     this.#host.schedule(this);
   }
 
   /** Has a stream that nothing is asked of take little memory: no sound behind a snapshot. True when one is made. */
   rest(): boolean {
-    if (this.#isResting || this.#state !== "open" || !this.#isPlaced) return false;
+    if (this.#isResting || this.#state !== "open") return false;
     this.#isResting = true;
-    if (this.#log.end === this.#snapshot.position) return false;
+    const { place, position } = this.#snapshot;
+    if (this.#log.end === position && !(place instanceof Uint8Array)) {
+      this.#log.trim();
+      return false;
+    }
     this.#snapshotAt = this.#log.end;
-    void this.#requests.ask("save", this.#log.end);
+    void this.#requests.ask("snapshot", this.#log.end);
     this.#host.schedule(this);
     return true;
-  }
-
-  /** Snapshots lie on the disk: in memory they would be as large as all caches. */
-  async #putAway(): Promise<void> {
-    const snapshot = this.#snapshot;
-    if (!snapshot.blob) return;
-    // Where there is no room on the disk, it stays in memory.
-    const file = await this.#host.write(snapshot.blob).catch(() => undefined);
-    if (!file) return;
-    if (this.#snapshot === snapshot && this.#state !== "ended") this.#snapshot = { ...snapshot, blob: undefined, file };
-    else await file.remove();
   }
 
   /** Counts a thread that died; true when the stream may go on in another. */
@@ -221,23 +214,29 @@ export class RemoteStream implements EngineStream {
   }
 
   /** Sends what may be sent: sound up to the window, requests behind the sound that they follow. */
-  send(post: (command: StreamCommand, transfer?: ArrayBuffer) => void): void {
+  send(): void {
     const { rateHz } = this.#start;
-    while (this.#isPlaced && this.#state !== "ended") {
+    while (this.#state !== "ended") {
       const request = this.#requests.next;
       const end = Math.min(this.#log.end, request?.position ?? Number.POSITIVE_INFINITY);
       const to = Math.min(end, this.#sent + MESSAGE_SEC * rateHz, this.#taken + WINDOW_SEC * rateHz);
       if (to > this.#sent) {
         const samples = this.#log.slice(this.#sent, to);
         this.#sent = to;
-        post({ kind: "feed", stream: this.id, end: to, samples }, samples.buffer);
+        this.#post({ kind: "feed", stream: this.id, end: to, samples }, samples.buffer);
       } else if (request && request.position === this.#sent) {
         this.#requests.markSent();
-        post({ kind: request.kind, stream: this.id, request: request.number });
+        this.#post(this.#commandOf(request));
       } else {
         return;
       }
     }
+  }
+
+  #commandOf({ kind, number }: StreamRequest): StreamCommand {
+    const command = { stream: this.id, request: number };
+    if (kind === "cut" || kind === "finish") return { kind, ...command };
+    return { kind: "save", ...command, file: kind === "snapshot" ? this.#host.nextFile() : undefined };
   }
 
   /** Takes what the thread tells. */
@@ -303,12 +302,14 @@ export class RemoteStream implements EngineStream {
     this.#host.schedule(this);
   }
 
-  #keep({ request, blob, numEvents }: Extract<StreamReport, { kind: "saved" }>): void {
-    const position = this.#requests.saved(request, blob);
-    void this.#snapshot.file?.remove();
-    this.#snapshot = { blob, numEvents, position };
-    void this.#putAway();
+  #keep({ request, place, numEvents }: Extract<StreamReport, { kind: "saved" }>): void {
+    const isFile = typeof place === "string";
+    const position = this.#requests.saved(request, isFile ? undefined : place);
+    this.#snapshot = { place, numEvents, position };
+    if (isFile) this.#post({ kind: "kept", stream: this.id, file: place });
+    this.#host.schedule(this);
     this.#log.dropBefore(position);
+    if (this.#isResting) this.#log.trim();
     this.#numCrashes = 0;
   }
 
@@ -319,7 +320,8 @@ export class RemoteStream implements EngineStream {
     this.#requests.end(error);
     for (const { turn } of this.#waiting.splice(0)) error ? turn.reject(error) : turn.resolve();
     this.#opening.reject(error ?? this.#closed());
-    void this.#snapshot.file?.remove();
+    this.#log.dropBefore(this.#log.end);
+    this.#log.trim();
     if (error) this.#ending.reject(error);
     else this.#ending.resolve();
     this.#host.remove(this);

@@ -3,7 +3,8 @@ import { type Deferred, deferred } from "./deferred.ts";
 /** What is asked of a stream beside sound, behind the sample at `position`. */
 export interface StreamRequest {
   readonly number: number;
-  readonly kind: "cut" | "finish" | "save";
+  /** `save` is answered by the blob; a `snapshot` is the engine's own, and goes to the disk. */
+  readonly kind: "cut" | "finish" | "save" | "snapshot";
   readonly position: number;
 }
 
@@ -31,7 +32,7 @@ export class Requests {
     return this.#asked[this.#numSent];
   }
 
-  /** Fulfilled when it is done: with the blob, where something is saved. */
+  /** Fulfilled when it is done: with the blob, where one was made. */
   ask(kind: StreamRequest["kind"], position: number): Promise<Uint8Array | undefined> {
     const answer = deferred<Uint8Array | undefined>();
     this.#asked.push({ number: this.#nextNumber++, kind, position, answer });
@@ -60,7 +61,7 @@ export class Requests {
   }
 
   /** Answers one that saved the stream, and forgets it with all before it. Returns its position. */
-  saved(number: number, blob: Uint8Array): number {
+  saved(number: number, blob: Uint8Array | undefined): number {
     const place = this.#asked.findIndex((request) => request.number === number);
     const forgotten = this.#asked.splice(0, place + 1);
     this.#numSent -= forgotten.length;

@@ -1,35 +1,87 @@
-import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { rmSync } from "node:fs";
+import { mkdtemp, rm, unlink, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { giveBack } from "./give-back.ts";
+import type { SnapshotPlace } from "./thread-messages.ts";
 
-/** A snapshot on the disk. */
-export interface SnapshotFile {
-  read(): Promise<Uint8Array>;
-  remove(): Promise<void>;
+/** The folder of an engine's snapshots, which only this user can read: in memory they would be as large as all caches. */
+export class SnapshotFolder {
+  #path: string | undefined;
+  #numFiles = 0;
+
+  /** Makes it; where there is no room, snapshots stay in memory. */
+  async open(): Promise<void> {
+    this.#path = await mkdtemp(join(tmpdir(), "nemo-stt-streams-")).catch(() => undefined);
+  }
+
+  /** A name that no file has had yet. */
+  nextFile(): string | undefined {
+    return this.#path && join(this.#path, String(this.#numFiles++));
+  }
+
+  /** Removes it, with whatever threads that died have left in it. */
+  async close(): Promise<void> {
+    if (this.#path !== undefined) await rm(this.#path, { recursive: true, force: true, maxRetries: 3 });
+  }
+
+  /** As `close`, at the end of the process, which waits for no promise. */
+  closeNow(): void {
+    try {
+      if (this.#path !== undefined) rmSync(this.#path, { recursive: true, force: true });
+    } catch {
+      // A thread may still be writing.
+    }
+  }
 }
 
 /**
- * Snapshots of streams that rest, in a folder of their own that only this user can read: a stream that nothing is asked
- * of should need little more memory than its caches.
+ * The snapshots of one stream, written by the thread that has it: each call for a file takes a lock of the process that a
+ * busy thread may hold, for which the main thread must not wait.
  */
-export class SnapshotFiles {
-  readonly #parent: string;
-  #folder: Promise<string> | undefined;
-  #numFiles = 0;
+export class StreamSnapshots {
+  /** Oldest first. */
+  #files: string[];
+  #turn: Promise<unknown> = Promise.resolve();
+  #isClosed = false;
 
-  constructor(parent = tmpdir()) {
-    this.#parent = parent;
+  /** @param saved where the stream goes on */
+  constructor(saved: SnapshotPlace | undefined) {
+    this.#files = typeof saved === "string" ? [saved] : [];
   }
 
-  async write(blob: Uint8Array): Promise<SnapshotFile> {
-    this.#folder ??= mkdtemp(join(this.#parent, "nemo-stt-streams-"));
-    const path = join(await this.#folder, String(this.#numFiles++));
-    await writeFile(path, blob, { mode: 0o600, flag: "wx" });
-    return { read: () => readFile(path), remove: () => rm(path, { force: true }) };
+  /** Writes a snapshot behind those before it; it stays in memory where there is no file, or no room for one. */
+  put(blob: Uint8Array, file: string | undefined): Promise<SnapshotPlace> {
+    const placed = this.#turn.then(() => (file === undefined ? blob : this.#write(blob, file)));
+    this.#turn = placed;
+    return placed;
   }
 
-  /** Removes them all. */
-  async close(): Promise<void> {
-    if (this.#folder) await rm(await this.#folder, { recursive: true, force: true });
+  /** Removes the snapshots before one. */
+  keep(file: string): void {
+    this.#remove(this.#files.indexOf(file));
+  }
+
+  /** Removes them all, and what is still to be written. */
+  close(): void {
+    this.#isClosed = true;
+    this.#remove(this.#files.length);
+  }
+
+  async #write(blob: Uint8Array, file: string): Promise<SnapshotPlace> {
+    try {
+      await writeFile(file, blob, { mode: 0o600 });
+    } catch {
+      await unlink(file).catch(() => {});
+      return blob;
+    }
+    giveBack(blob.buffer);
+    this.#files.push(file);
+    if (this.#isClosed) this.close();
+    return file;
+  }
+
+  #remove(count: number): void {
+    for (const file of this.#files.splice(0, Math.max(0, count))) void unlink(file).catch(() => {});
   }
 }

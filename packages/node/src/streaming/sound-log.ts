@@ -1,17 +1,22 @@
+import { giveBack } from "./give-back.ts";
+
+/** What the memory begins with: a second at 16 kHz. */
+const FIRST_ROOM = 16_384;
+
 /**
- * The last samples of a stream, in one array: what has to be sent again if the thread that recognises it dies. Positions
- * count from the stream's beginning.
+ * The last samples of a stream: what has to be sent again if the thread that recognises it dies. Positions count from the
+ * stream's beginning; the sample of position `p` stands at place `p mod size`, so that nothing moves, and no memory is
+ * taken, while as much goes as comes.
  */
 export class SoundLog {
   #data = new Float32Array(0);
-  /** Position of the first sample that is kept, and its place in the array. */
+  /** Positions of the first sample that is kept, and behind the last. */
   #start = 0;
-  #offset = 0;
-  #length = 0;
+  #end = 0;
 
   /** Position behind the last sample. */
   get end(): number {
-    return this.#start + this.#length;
+    return this.#end;
   }
 
   get sizeBytes(): number {
@@ -19,43 +24,51 @@ export class SoundLog {
   }
 
   push(samples: Float32Array): void {
-    this.#makeRoom(samples.length);
-    this.#data.set(samples, this.#offset + this.#length);
-    this.#length += samples.length;
+    const needed = this.#end - this.#start + samples.length;
+    if (needed > this.#data.length) this.#resize(Math.max(FIRST_ROOM, needed, Math.ceil(1.5 * this.#data.length)));
+    this.#put(samples);
   }
 
   /** A copy of `[from, to)`. */
   slice(from: number, to: number): Float32Array<ArrayBuffer> {
-    const base = this.#offset - this.#start;
-    return this.#data.slice(base + from, base + to);
+    const samples = new Float32Array(to - from);
+    this.#copy(from, samples);
+    return samples;
   }
 
   /** Forgets what lies before a position. */
   dropBefore(position: number): void {
-    const count = position - this.#start;
-    this.#start += count;
-    this.#offset += count;
-    this.#length -= count;
-    if (this.#data.length > 4 * this.#length) this.#resize(this.#length);
+    this.#start = position;
   }
 
-  /** Moves to the front while that frees a half, takes half as much again otherwise. */
-  #makeRoom(count: number): void {
-    const needed = this.#length + count;
-    if (this.#offset + needed <= this.#data.length) return;
-    const isCrowded = needed > this.#data.length / 2;
-    if (isCrowded) {
-      this.#resize(Math.ceil(needed * 1.5));
-    } else {
-      this.#data.copyWithin(0, this.#offset, this.#offset + this.#length);
-      this.#offset = 0;
-    }
+  /** Gives back the memory that no sample needs. */
+  trim(): void {
+    this.#resize(this.#end - this.#start);
+  }
+
+  #put(samples: Float32Array): void {
+    if (samples.length === 0) return; // There may be no place for any.
+    const place = this.#end % this.#data.length;
+    const head = samples.subarray(0, this.#data.length - place);
+    this.#data.set(head, place);
+    this.#data.set(samples.subarray(head.length));
+    this.#end += samples.length;
+  }
+
+  /** Fills `out` with the samples from a position on. */
+  #copy(from: number, out: Float32Array): void {
+    const place = from % this.#data.length;
+    const head = this.#data.subarray(place, place + out.length);
+    out.set(head);
+    out.set(this.#data.subarray(0, out.length - head.length), head.length);
   }
 
   #resize(size: number): void {
-    const data = new Float32Array(size);
-    data.set(this.#data.subarray(this.#offset, this.#offset + this.#length));
-    this.#data = data;
-    this.#offset = 0;
+    const kept = this.slice(this.#start, this.#end);
+    giveBack(this.#data.buffer);
+    this.#data = new Float32Array(size);
+    this.#end = this.#start;
+    this.#put(kept);
+    giveBack(kept.buffer);
   }
 }

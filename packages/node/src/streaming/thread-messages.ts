@@ -29,6 +29,9 @@ export interface ThreadStart {
   readonly gate: GateMemory;
 }
 
+/** Where a snapshot of a stream is: the blob itself, or the file that holds it. */
+export type SnapshotPlace = Uint8Array | string;
+
 /** What a thread is told: of one stream, or to answer. */
 export type ThreadCommand = StreamCommand | { readonly kind: "ping" };
 
@@ -38,12 +41,16 @@ export type StreamCommand =
       readonly kind: "open";
       readonly stream: number;
       readonly options: StreamOptions;
-      readonly saved: Uint8Array | undefined;
+      readonly saved: SnapshotPlace | undefined;
       /** The number of the next event. */
       readonly numEvents: number;
     }
   | { readonly kind: "feed"; readonly stream: number; readonly end: number; readonly samples: Float32Array }
-  | { readonly kind: "cut" | "finish" | "save"; readonly stream: number; readonly request: number }
+  | { readonly kind: "cut" | "finish"; readonly stream: number; readonly request: number }
+  /** Is answered by the blob where there is no file that it may be written to. */
+  | { readonly kind: "save"; readonly stream: number; readonly request: number; readonly file: string | undefined }
+  /** The engine knows of a snapshot: those before it may go. */
+  | { readonly kind: "kept"; readonly stream: number; readonly file: string }
   | { readonly kind: "close"; readonly stream: number };
 
 /** What a thread tells. */
@@ -70,5 +77,5 @@ export type StreamReport =
       readonly request: number;
       /** Events before the place where it was saved. */
       readonly numEvents: number;
-      readonly blob: Uint8Array;
+      readonly place: SnapshotPlace;
     };

@@ -7,10 +7,11 @@ import {
   savedStreamOptions,
 } from "@nemo-stt/core";
 import { type LaneMode, MAX_LOAD } from "./admission.ts";
+import { type Deferred, deferred } from "./deferred.ts";
 import { type CreateWorker, EngineThread, type ThreadHost, type ThreadOptions } from "./engine-thread.ts";
 import type { Engine, EngineClock } from "./open-engine.ts";
 import { type EngineStream, type RemoteHost, RemoteStream } from "./remote-stream.ts";
-import { type SnapshotFile, SnapshotFiles } from "./snapshot-files.ts";
+import { SnapshotFolder } from "./snapshot-files.ts";
 import { BatchRecord, type BatchStatistics } from "./statistics.ts";
 import type { StreamKind } from "./stream-kind.ts";
 import type { ThreadReport } from "./thread-messages.ts";
@@ -27,7 +28,7 @@ export interface EngineStatistics extends BatchStatistics {
   readonly memory: {
     /** Caches of one stream in one latency mode; the sound of a window where the encoder has no caches. */
     readonly cacheBytesPerLane: number;
-    /** What streams need to survive the end of their thread: snapshots (but for those of streams that rest, on the disk), and the sound since then. */
+    /** What streams need to survive the end of their thread: snapshots that are not on the disk, and room for the sound since then. */
     readonly snapshotBytes: number;
     readonly replayBytes: number;
   };
@@ -46,6 +47,8 @@ export interface ThreadedEngineOptions {
   readonly start: ThreadOptions;
 }
 
+/** What callers that wait for `feed` may take of a turn of the event loop: who else has something to do waits so long. */
+const MAX_TURN_MS = 1;
 /** How often idle streams are looked for. */
 const SWEEP_SEC = 1;
 /** A stream of which nothing was asked for so long rests. */
@@ -65,13 +68,15 @@ export class ThreadedEngine implements Engine, ThreadHost, RemoteHost {
   readonly #threads: readonly EngineThread[];
   readonly #places = new Map<RemoteStream, EngineThread>();
   readonly #record = new BatchRecord();
-  readonly #files = new SnapshotFiles();
+  readonly #snapshots = new SnapshotFolder();
   readonly #stopSweeps: () => void;
   readonly #onExit = () => {
     for (const thread of this.#threads) thread.exit();
+    this.#snapshots.closeNow();
   };
   #scheduled = new Set<RemoteStream>();
-  #isFlushing = false;
+  /** The turn of the event loop that ends with sending what is scheduled. */
+  #turn: { readonly since: number; readonly end: Deferred<void> } | undefined;
   #nextId = 0;
   #isDraining = false;
   #closing: Promise<void> | undefined;
@@ -93,7 +98,7 @@ export class ThreadedEngine implements Engine, ThreadHost, RemoteHost {
   /** Waits until all threads have the model. */
   async start(): Promise<void> {
     try {
-      await Promise.all(this.#threads.map((thread) => thread.ready));
+      await Promise.all([this.#snapshots.open(), ...this.#threads.map((thread) => thread.ready)]);
     } catch (error) {
       await this.close();
       throw error;
@@ -113,12 +118,11 @@ export class ThreadedEngine implements Engine, ThreadHost, RemoteHost {
     const start = {
       id: this.#nextId++,
       options,
-      saved: saved?.slice(),
       rateHz: chosen.sampleRateHz ?? this.sampleRateHz,
       snapshotSec: this.#options.snapshotSec,
       onEvent,
     };
-    const stream = new RemoteStream(start, this);
+    const stream = new RemoteStream(start, this, saved && new Uint8Array(saved));
     this.#place(stream, lanes, thread);
     await stream.opened;
     return stream;
@@ -153,8 +157,8 @@ export class ThreadedEngine implements Engine, ThreadHost, RemoteHost {
     await this.#closing;
   }
 
-  write(blob: Uint8Array): Promise<SnapshotFile> {
-    return this.#files.write(blob);
+  nextFile(): string | undefined {
+    return this.#snapshots.nextFile();
   }
 
   now(): number {
@@ -164,9 +168,14 @@ export class ThreadedEngine implements Engine, ThreadHost, RemoteHost {
   /** Sends together what all streams have to say in one turn of the event loop. */
   schedule(stream: RemoteStream): void {
     this.#scheduled.add(stream);
-    if (this.#isFlushing) return;
-    this.#isFlushing = true;
+    if (this.#turn) return;
+    this.#turn = { since: performance.now(), end: deferred() };
     setImmediate(() => this.#flush());
+  }
+
+  pause(): Promise<void> | undefined {
+    const turn = this.#turn;
+    return turn && performance.now() - turn.since > MAX_TURN_MS ? turn.end.promise : undefined;
   }
 
   remove(stream: RemoteStream): void {
@@ -198,18 +207,17 @@ export class ThreadedEngine implements Engine, ThreadHost, RemoteHost {
     for (const stream of this.#places.keys()) stream.fail(ended());
     await Promise.all(this.#threads.map((thread) => thread.close()));
     process.off("exit", this.#onExit);
-    await this.#files.close();
+    await this.#snapshots.close();
   }
 
   #flush(): void {
-    this.#isFlushing = false;
+    const turn = this.#turn;
+    this.#turn = undefined;
     const streams = this.#scheduled;
     this.#scheduled = new Set();
-    for (const stream of streams) {
-      const thread = this.#places.get(stream);
-      if (thread) stream.send((command, transfer) => thread.post(command, transfer));
-    }
+    for (const stream of streams) stream.send();
     for (const thread of this.#threads) thread.flush();
+    turn?.end.resolve();
   }
 
   #place(stream: RemoteStream, lanes: readonly LaneMode[], thread: EngineThread): void {

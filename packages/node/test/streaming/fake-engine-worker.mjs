@@ -24,7 +24,7 @@ function answer({ kind, stream, end, samples, request, numEvents: first }) {
     ];
   }
   if (kind === "save") {
-    return [{ kind: "saved", stream, request, numEvents: numEvents.get(stream), blob: new Uint8Array(8) }];
+    return [{ kind: "saved", stream, request, numEvents: numEvents.get(stream), place: new Uint8Array(8) }];
   }
   return kind === "close" ? [] : [{ kind: "done", stream, request }];
 }
