@@ -1,3 +1,4 @@
+import { checkArgument, checkCounts, checkNumbers, checkObject } from "../arguments.ts";
 import { stepSec } from "../config/geometry.ts";
 import type { ConformerSpec } from "../config/spec.ts";
 import { streamObstacle } from "../config/streaming.ts";
@@ -7,7 +8,6 @@ import { loadTransducer } from "../recognition/acoustic.ts";
 import type { ModelPackage } from "../recognition/package.ts";
 import type { Runtime } from "../runtime.ts";
 import type { Calibration } from "../transcript/calibration.ts";
-import { checkArgument, checkCounts, checkNumbers, checkObject } from "./arguments.ts";
 import type { BatchRules } from "./batch.ts";
 import { createCachePool } from "./cache-pool.ts";
 import { createLocalEngine, type LocalEngineOptions } from "./local-engine.ts";
