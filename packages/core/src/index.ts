@@ -51,7 +51,7 @@ export { checkSamples } from "./streaming/audio-intake.ts";
 export * from "./streaming/batch.ts";
 export * from "./streaming/buffered-modes.ts";
 export * from "./streaming/local-engine.ts";
-export { lanesOf } from "./streaming/modes.ts";
+export { checkStreamable, lanesOf } from "./streaming/modes.ts";
 export * from "./streaming/open-engine.ts";
 export * from "./streaming/open-speech-engine.ts";
 export { savedStreamOptions } from "./streaming/saved-stream.ts";
