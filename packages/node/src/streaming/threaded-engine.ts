@@ -67,9 +67,6 @@ export class ThreadedEngine implements Engine, ThreadHost, RemoteHost {
   readonly #record = new BatchRecord();
   readonly #files = new SnapshotFiles();
   readonly #stopSweeps: () => void;
-  readonly #onExit = () => {
-    for (const thread of this.#threads) thread.exit();
-  };
   #scheduled = new Set<RemoteStream>();
   #isFlushing = false;
   #nextId = 0;
@@ -86,7 +83,6 @@ export class ThreadedEngine implements Engine, ThreadHost, RemoteHost {
     this.defaultContext = kind.defaultContext;
     this.createWorker = options.createWorker;
     this.#threads = Array.from({ length: options.numWorkers }, () => new EngineThread(options.start, this));
-    process.on("exit", this.#onExit);
     this.#stopSweeps = options.clock.repeat(SWEEP_SEC, () => this.#sweep());
   }
 
@@ -197,7 +193,6 @@ export class ThreadedEngine implements Engine, ThreadHost, RemoteHost {
     this.#stopSweeps();
     for (const stream of this.#places.keys()) stream.fail(ended());
     await Promise.all(this.#threads.map((thread) => thread.close()));
-    process.off("exit", this.#onExit);
     await this.#files.close();
   }
 
