@@ -1,6 +1,6 @@
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { encodeSafetensors, memorySource, openSafetensors, type Tensor } from "@nemo-stt/core";
+import { encodeSafetensors, MANIFEST_NAME, memorySource, openSafetensors, type Tensor } from "@nemo-stt/core";
 import { BUNDLED_MODELS } from "@nemo-stt/node";
 import { beforeAll, describe, expect, test } from "vitest";
 import { examples, garden, lines, run, scratch } from "./harness.ts";
@@ -90,6 +90,27 @@ describe("dump --stream", () => {
       /attention context: expected one of \[70,13\] .*, got \[70,2\]\. .*\(MODEL_UNSUPPORTED\)/,
     );
     expect([vad.status, unknown.status]).toEqual([69, 69]);
+  });
+
+  test("of a model without caches, what does go: dump without it, stream in windows", async () => {
+    const folder = join(scratch, "regular");
+    await run("export", BUNDLED_MODELS.speech, folder);
+    const manifest = JSON.parse(readFileSync(join(folder, MANIFEST_NAME), "utf8"));
+    const { attention } = manifest.spec.encoder;
+    Object.assign(attention, { style: "regular", contexts: [{ left: 70, right: 13, weight: 1 }] });
+    writeFileSync(join(folder, MANIFEST_NAME), JSON.stringify(manifest));
+    const without = `${folder}: expected an encoder that looks ahead no further than its chunk, got attention regular [70,13], which no chunk of a stream contains.`;
+    const streamed = await run("dump", folder, garden, file("none"), "--stream");
+    expect(streamed.err).toBe(
+      `nemo-stt: ${without} Leave out --stream: the whole recording is what such a model hears. \`nemo-stt stream\` hears it in overlapping windows. (MODEL_UNSUPPORTED)\n`,
+    );
+    const measured = await run("capacity", "-m", folder, "--cores", "1");
+    expect(measured.err).toBe(
+      `nemo-stt: ${without} \`nemo-stt stream\` hears it in overlapping windows, and tells the processor time for a second of sound. (MODEL_UNSUPPORTED)\n`,
+    );
+    expect([streamed.status, measured.status]).toEqual([69, 69]);
+    expect((await run("dump", folder, garden, file("whole"))).status).toBe(0);
+    expect((await run("stream", garden, "-m", folder, "--json")).out).toContain('"method":"windows"');
   });
 });
 

@@ -1,4 +1,5 @@
 export * from "./architectures/net.ts";
+export * from "./arguments.ts";
 export * from "./audio/channels.ts";
 export * from "./audio/g711.ts";
 export * from "./audio/inspect.ts";
@@ -45,21 +46,12 @@ export * from "./recognition/verify.ts";
 export { type Check, type Reference, referenceRecordings } from "./recognition/verify-checks.ts";
 export * from "./runtime.ts";
 export * from "./sources.ts";
-export {
-  ArgumentError,
-  checkArgument,
-  checkCounts,
-  checkNumbers,
-  checkObject,
-  checkOpenArguments,
-  checkPacket,
-  checkWord,
-} from "./streaming/arguments.ts";
+export { checkOpenArguments, checkPacket } from "./streaming/arguments.ts";
 export { checkSamples } from "./streaming/audio-intake.ts";
 export * from "./streaming/batch.ts";
 export * from "./streaming/buffered-modes.ts";
 export * from "./streaming/local-engine.ts";
-export { lanesOf } from "./streaming/modes.ts";
+export { checkStreamable, lanesOf } from "./streaming/modes.ts";
 export * from "./streaming/open-engine.ts";
 export * from "./streaming/open-speech-engine.ts";
 export { savedStreamOptions } from "./streaming/saved-stream.ts";

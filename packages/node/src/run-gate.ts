@@ -1,3 +1,5 @@
+import { writeSync } from "node:fs";
+import { isMainThread } from "node:worker_threads";
 import type { Runtime } from "@nemo-stt/core";
 
 const IS_CLOSED = 0;
@@ -6,7 +8,7 @@ const NUM_RUNS = 1;
 /** Memory that a thread's owner shares with it. */
 export type GateMemory = SharedArrayBuffer;
 
-/** How long the end of a process waits for a run that is under way: far longer than any batch takes. */
+/** How long ends wait for a run that is under way: far longer than any batch takes. What takes longer hangs. */
 const MAX_WAIT_MS = 10_000;
 const POLL_MS = 2;
 /** Between looks at a run that hangs. */
@@ -19,17 +21,24 @@ const SLOW_POLL_MS = 500;
 export class RunGate {
   readonly memory: GateMemory = new SharedArrayBuffer(8);
   readonly #state = new Int32Array(this.memory);
+  readonly #maxWaitMs: number;
+  #deadlineMs: number | undefined;
 
-  /** Closes the gate and waits for the run under way; for one that hangs too, but without keeping the process alive. */
-  async close(): Promise<void> {
-    Atomics.store(this.#state, IS_CLOSED, 1);
-    for (let waitedMs = 0; Atomics.load(this.#state, NUM_RUNS) > 0; waitedMs += POLL_MS) {
-      const hangs = waitedMs > MAX_WAIT_MS;
-      await new Promise<void>((resolve) => {
-        const timer = setTimeout(resolve, hangs ? SLOW_POLL_MS : POLL_MS);
-        if (hangs) timer.unref();
-      });
-    }
+  /** @param maxWaitMs from when on a run that is under way when the gate is closed hangs */
+  constructor(maxWaitMs: number = MAX_WAIT_MS) {
+    this.#maxWaitMs = maxWaitMs;
+  }
+
+  /** Closes the gate and waits for the run under way, but not for one that hangs. @returns whether none is under way */
+  async close(): Promise<boolean> {
+    this.shut();
+    while (this.#numRuns > 0 && this.#leftMs > 0) await new Promise((resolve) => setTimeout(resolve, POLL_MS));
+    return this.#numRuns === 0;
+  }
+
+  /** Waits for a run that hangs, if for ever, without keeping the process alive. */
+  async whenFree(): Promise<void> {
+    while (this.#numRuns > 0) await new Promise((resolve) => setTimeout(resolve, SLOW_POLL_MS).unref());
   }
 
   /** Tells that the thread has ended, inside of what it may have begun. */
@@ -37,11 +46,28 @@ export class RunGate {
     Atomics.store(this.#state, NUM_RUNS, 0);
   }
 
-  /** Closes it at the end of the process, which cannot wait for a promise. */
-  closeNow(): void {
+  /** Closes the gate and waits for nothing. */
+  shut(): void {
     Atomics.store(this.#state, IS_CLOSED, 1);
-    const numRuns = Atomics.load(this.#state, NUM_RUNS);
-    if (numRuns > 0) Atomics.wait(this.#state, NUM_RUNS, numRuns, MAX_WAIT_MS);
+    this.#deadlineMs ??= performance.now() + this.#maxWaitMs;
+  }
+
+  /** `close` at the end of the process, which cannot wait for a promise. */
+  closeNow(): boolean {
+    this.shut();
+    for (let numRuns = this.#numRuns; numRuns > 0 && this.#leftMs > 0; numRuns = this.#numRuns) {
+      Atomics.wait(this.#state, NUM_RUNS, numRuns, this.#leftMs);
+    }
+    return this.#numRuns === 0;
+  }
+
+  get #numRuns(): number {
+    return Atomics.load(this.#state, NUM_RUNS);
+  }
+
+  /** Until a run that is under way hangs. */
+  get #leftMs(): number {
+    return Math.max(0, (this.#deadlineMs ?? Number.POSITIVE_INFINITY) - performance.now());
   }
 }
 
@@ -53,11 +79,34 @@ export function closeAtExit(gate: RunGate): () => void {
   openAtExit.add(gate);
   if (!isListening) {
     isListening = true;
-    process.on("exit", () => {
-      for (const open of openAtExit) open.closeNow();
-    });
+    process.on("exit", leave);
   }
   return () => void openAtExit.delete(gate);
+}
+
+/**
+ * Ends runs before the process ends. Node waits for its threads, for one inside of a run without limit; so a process with
+ * a run that hangs is killed, after everybody else who listens for its end.
+ */
+function leave(code: number): void {
+  for (const gate of openAtExit) gate.shut();
+  const numHung = [...openAtExit].filter((gate) => !gate.closeNow()).length;
+  // Nothing but a process can be ended so: the thread that runs a program's thread is the program's.
+  if (numHung === 0 || !isMainThread) return;
+  const listeners = process.listeners("exit");
+  for (const listener of listeners.slice(listeners.indexOf(leave) + 1)) quietly(() => listener.call(process, code));
+  const text = `nemo-stt: expected threads that end, got ${numHung} that hang inside of ONNX Runtime. The process is killed; its exit code would have been ${code}.\n`;
+  quietly(() => writeSync(2, text));
+  process.kill(process.pid, "SIGKILL");
+}
+
+/** Does something whose failure nobody would be told of any more. */
+function quietly(action: () => void): void {
+  try {
+    action();
+  } catch {
+    // The process is ending.
+  }
 }
 
 /** A runtime whose loads and runs begin only while the gate is open; behind it they wait for the end of the thread. */

@@ -1,7 +1,15 @@
 import { spawn } from "node:child_process";
 import { availableParallelism, cpus } from "node:os";
 import { fileURLToPath } from "node:url";
-import { hasStreamMode, type ModelPackage, openStreamSet, SpeechError, streamMode, streamModes } from "@nemo-stt/core";
+import {
+  checkStreamable,
+  hasStreamMode,
+  type ModelPackage,
+  openStreamSet,
+  SpeechError,
+  streamMode,
+  streamModes,
+} from "@nemo-stt/core";
 import { BUNDLED_MODELS, nodeRuntime, openModel } from "@nemo-stt/node";
 import type { CapacityFlags } from "../commands/capacity.ts";
 import type { Console } from "../console.ts";
@@ -17,6 +25,7 @@ import { readWaveform } from "./recordings.ts";
 export async function capacity(flags: CapacityFlags, console: Console): Promise<void> {
   const numCores = flags.cores ?? availableParallelism();
   const model = await openModel(flags.model ?? BUNDLED_MODELS.speech, { precision: precisionOf(flags.quantize) });
+  if (model.tokenizer) checkStreamable(model.spec, model.name, WITHOUT_CACHES);
   const waveform = flags.audio
     ? await readWaveform(flags.audio, model.spec.sampleRateHz, (text) => console.err(text))
     : createBabble(model.spec.sampleRateHz, BABBLE_SEC);
@@ -39,6 +48,8 @@ export async function capacity(flags: CapacityFlags, console: Console): Promise<
   console.out(flags.json ? JSON.stringify(report) : capacityText(report));
 }
 
+const WITHOUT_CACHES =
+  "`nemo-stt stream` hears it in overlapping windows, and tells the processor time for a second of sound.";
 const BABBLE_SEC = 20;
 /** Caches of all streams lie in one array: this much of it at most. */
 const MAX_POOL_BYTES = 2 * 2 ** 30;

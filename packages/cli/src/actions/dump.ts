@@ -1,4 +1,5 @@
 import {
+  checkStreamable,
   dumpStages,
   dumpStream,
   encodeSafetensors,
@@ -14,6 +15,9 @@ import { now } from "./clock.ts";
 import { writeWhole } from "./output-files.ts";
 import { readWaveform } from "./recordings.ts";
 
+const WITHOUT_CACHES =
+  "Leave out --stream: the whole recording is what such a model hears. `nemo-stt stream` hears it in overlapping windows.";
+
 /** Writes the tensors of every stage for one recording. */
 export async function dump(
   model: string,
@@ -23,6 +27,7 @@ export async function dump(
   console: Console,
 ): Promise<void> {
   const opened = await openModel(model);
+  if (flags.stream && opened.tokenizer) checkStreamable(opened.spec, opened.name, WITHOUT_CACHES);
   const waveform = await readWaveform(audio, opened.spec.sampleRateHz, (text) => console.err(text));
   const tensors = await (flags.stream ? streamed : whole)(opened, waveform, flags);
   await writeWhole(out, encodeSafetensors(tensors));

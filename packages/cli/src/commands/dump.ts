@@ -20,7 +20,10 @@ export function registerDump(program: Command, console: Console): void {
     .argument("<audio>", "a recording, mono or mixed to mono")
     .argument("<out>", "the .safetensors file to write")
     .addOption(contextOption())
-    .option("--stream", "compute it by the streaming path: every step, the flushed tail included")
+    .option(
+      "--stream",
+      "compute it by the streaming path of a model with caches: every step, the flushed tail included",
+    )
     .option("--packet-ms <n>", "with --stream: sound that is fed at a time (default: 100)", numberBetween(0.001, 1e6))
     .option("--json", "names, types and shapes as JSON")
     .addHelpText(

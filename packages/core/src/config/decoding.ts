@@ -67,6 +67,14 @@ export function describeTemperature(owner: ConfigBlock): number {
   return temperature;
 }
 
+/** The words that NeMo knows for the parts of a confidence method (`ConfidenceConfig`, `ConfidenceMethodConfig`). */
+export const CONFIDENCE_WORDS = {
+  aggregation: ["mean", "min", "max", "prod"],
+  method: ["max_prob", "entropy"],
+  entropyType: ["gibbs", "tsallis", "renyi"],
+  entropyNorm: ["lin", "exp"],
+} as const satisfies { readonly [Part in keyof ConfidenceSpec]?: readonly ConfidenceSpec[Part][] };
+
 /**
  * NeMo `ConfidenceConfig` (asr_confidence_utils.py): an older block in `greedy` counts where the newer one is idle. Blocks
  * under names that NeMo has given up hold a text ("DEPRECATED") in some archives.
@@ -76,21 +84,27 @@ function describeConfidence(decoding: ConfigBlock): ConfidenceSpec {
   const block = mappingOf(decoding, "confidence_cfg") ?? empty;
   const greedy = mappingOf(decoding, "greedy") ?? empty;
   const isOn = ["frame", "token", "word"].some((what) => flagOr(block, `preserve_${what}_confidence`, false));
-  const own = mappingOf(block, "method_cfg") ?? mappingOf(block, "measure_cfg");
-  const older = mappingOf(greedy, "confidence_method_cfg") ?? mappingOf(greedy, "confidence_measure_cfg");
+  const own = methodOf(block, "method_cfg") ?? methodOf(block, "measure_cfg");
+  const older = methodOf(greedy, "confidence_method_cfg") ?? methodOf(greedy, "confidence_measure_cfg");
   const method = (isOn ? own : (older ?? own)) ?? empty;
   // Until 1.20 NeMo misspelled Rényi.
-  const entropyType = choiceOr(method, "entropy_type", ["gibbs", "tsallis", "renyi", "renui"] as const, "tsallis");
+  const entropyType = choiceOr(method, "entropy_type", [...CONFIDENCE_WORDS.entropyType, "renui"] as const, "tsallis");
   return {
     excludeBlank: flagOr(block, "exclude_blank", true),
-    aggregation: choiceOr(block, "aggregation", ["mean", "min", "max", "prod"] as const, "min"),
+    aggregation: choiceOr(block, "aggregation", CONFIDENCE_WORDS.aggregation, "min"),
     tdtIncludeDuration:
       flagOr(block, "tdt_include_duration", false) || flagOr(greedy, "tdt_include_duration_confidence", false),
-    method: choiceOr(method, "name", ["max_prob", "entropy"] as const, "entropy"),
+    method: choiceOr(method, "name", CONFIDENCE_WORDS.method, "entropy"),
     entropyType: entropyType === "renui" ? "renyi" : entropyType,
     alpha: describeAlpha(method),
-    entropyNorm: choiceOr(method, "entropy_norm", ["lin", "exp"] as const, "exp"),
+    entropyNorm: choiceOr(method, "entropy_norm", CONFIDENCE_WORDS.entropyNorm, "exp"),
   };
+}
+
+/** The block of a method, which a bare name is not: NeMo refuses one, too. */
+function methodOf(block: ConfigBlock, key: string): ConfigBlock | undefined {
+  const value = rawValue(block, key);
+  return value === undefined || value === null || value === "DEPRECATED" ? undefined : childBlock(block, key);
 }
 
 /** The former name of `alpha` is `temperature`, and it wins where it is a number. */

@@ -1,4 +1,7 @@
+import { checkArgument, checkObject } from "../arguments.ts";
+import { CONFIDENCE_WORDS } from "../config/decoding.ts";
 import type { ConfidenceSpec } from "../config/spec.ts";
+import { SpeechError } from "../errors.ts";
 
 /** How the confidences of several steps or tokens become one. */
 export type Aggregation = ConfidenceSpec["aggregation"];
@@ -12,6 +15,51 @@ export type StepConfidence = (values: Float32Array, start: number, end: number, 
 /** NeMo puts this in place of -∞ (`torch.nan_to_num`), so that `0 · -∞` does not become NaN. */
 const LOWEST_FLOAT32 = -3.4028234663852886e38;
 
+/** A part of a confidence method that no method has. */
+interface ConfidenceFault {
+  readonly part: keyof ConfidenceSpec;
+  readonly expected: string;
+  readonly value: unknown;
+}
+
+/** The first part of a confidence method that NeMo does not know; parts that are left out are none. */
+function confidenceFault(confidence: Partial<ConfidenceSpec>): ConfidenceFault | undefined {
+  const parts: Record<keyof ConfidenceSpec, readonly unknown[] | "a number"> = {
+    ...CONFIDENCE_WORDS,
+    alpha: "a number",
+    excludeBlank: [true, false],
+    tdtIncludeDuration: [true, false],
+  };
+  for (const part of Object.keys(parts) as (keyof ConfidenceSpec)[]) {
+    const value: unknown = confidence[part];
+    const known = parts[part];
+    const isKnown = known === "a number" ? typeof value === "number" : known.includes(value);
+    if (value === undefined || isKnown) continue;
+    const expected = known === "a number" ? known : known.map((each) => JSON.stringify(each)).join(" or ");
+    return { part, expected, value };
+  }
+  return undefined;
+}
+
+/** Refuses a confidence method, or parts of one, that NeMo does not know. @throws ArgumentError */
+export function checkConfidence(where: string, confidence: Partial<ConfidenceSpec>): void {
+  checkObject(where, confidence);
+  const fault = confidenceFault(confidence);
+  if (!fault) return;
+  checkArgument(false, `${where}.${fault.part}`, fault.expected, fault.value, "Leave it out, or give one.");
+}
+
+/** Refuses the same in a file, with what to do about it. @throws SpeechError `FORMAT_INVALID` */
+export function checkStoredConfidence(where: string, confidence: Partial<ConfidenceSpec>, advice: string): void {
+  const fault = confidenceFault(confidence);
+  if (!fault) return;
+  const { part, expected, value } = fault;
+  throw new SpeechError(
+    "FORMAT_INVALID",
+    `${where}.${part}: expected ${expected}, got ${JSON.stringify(value)}. ${advice}`,
+  );
+}
+
 /**
  * Makes the confidence method of a configuration: a normalised largest probability, or a normalised entropy (Gibbs,
  * Tsallis, Rényi) of the distribution at one step; 0 is a uniform distribution, 1 a certain one.
@@ -19,9 +67,11 @@ const LOWEST_FLOAT32 = -3.4028234663852886e38;
  * Formulas as in NeMo `get_confidence_measure_bank` (asr_confidence_utils.py, 3.0.0). `numClasses` is the vocabulary
  * with blank. NeMo normalises the durations of a TDT model by the same number, and so does a caller who gives this
  * method durations.
- * @throws RangeError for an `alpha` that is not above 0, or fewer than 2 classes.
+ * @throws ArgumentError for a method that NeMo does not know; RangeError for an `alpha` that is not above 0, or fewer
+ * than 2 classes
  */
 export function createStepConfidence(spec: ConfidenceSpec, numClasses: number): StepConfidence {
+  checkConfidence("confidence", spec);
   const { alpha } = spec;
   if (!(alpha > 0 && Number.isFinite(alpha))) {
     throw new RangeError(

@@ -1,4 +1,5 @@
 import type { ModelSpec } from "../config/spec.ts";
+import { checkStoredConfidence } from "../decoding/confidence.ts";
 import { SpeechError } from "../errors.ts";
 
 /** Version of the exported folder's form; a reader refuses what it does not know. */
@@ -35,7 +36,8 @@ export function formatManifest(manifest: Manifest): string {
 
 /**
  * Reads a manifest.
- * @throws SpeechError `FORMAT_INVALID` for anything but JSON, `FORMAT_UNSUPPORTED` for another schema.
+ * @throws SpeechError `FORMAT_INVALID` for anything but JSON and for a confidence method that NeMo does not know,
+ * `FORMAT_UNSUPPORTED` for another schema.
  */
 export function parseManifest(text: string, where: string): Manifest {
   let value: unknown;
@@ -67,5 +69,7 @@ export function parseManifest(text: string, where: string): Manifest {
       `${where}: expected graphs and a spec, got neither or one. Export the model again.`,
     );
   }
+  const { confidence = {} } = manifest.spec.decoding ?? {};
+  checkStoredConfidence(`${where}: spec.decoding.confidence`, confidence, "Export the model again.");
   return manifest;
 }

@@ -1,4 +1,5 @@
 import type { ModelSpec } from "../config/spec.ts";
+import { checkStoredConfidence } from "../decoding/confidence.ts";
 import { SpeechError } from "../errors.ts";
 import { MANIFEST_SCHEMA } from "./manifest.ts";
 
@@ -57,6 +58,8 @@ export function parseStoredSpec(metadata: Readonly<Record<string, string>>, wher
       `${where}: expected features, decoding and durations in \`${STORED_SPEC_KEY}\`, got none or other values. Export the model again.`,
     );
   }
+  const path = `${where}: ${STORED_SPEC_KEY}.decoding.confidence`;
+  checkStoredConfidence(path, stored.decoding.confidence, "Export the model again.");
   return stored;
 }
 

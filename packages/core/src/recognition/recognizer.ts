@@ -1,6 +1,7 @@
 import { checkContext } from "../config/contexts.ts";
 import { subsamplingFactor } from "../config/geometry.ts";
 import type { ConfidenceSpec, ModelSpec } from "../config/spec.ts";
+import { checkConfidence } from "../decoding/confidence.ts";
 import type { Hypothesis } from "../decoding/hypothesis.ts";
 import type { Window } from "../decoding/windows.ts";
 import { SpeechError } from "../errors.ts";
@@ -173,13 +174,18 @@ async function transcribe(
   );
 }
 
-/** How a model decodes under some options. @throws SpeechError for a head or an attention context that it does not have */
+/**
+ * How a model decodes under some options.
+ * @throws SpeechError for a head or an attention context that it does not have; ArgumentError for a confidence method that
+ * nobody has
+ */
 export function decodingOf(
   { acoustic }: Pick<Parts, "acoustic">,
   options: TranscribeOptions,
 ): { readonly context: readonly number[]; readonly decoder: HeadDecoder } {
   const { spec } = acoustic;
   if (options.attContext) checkContext(spec, options.attContext);
+  if (options.confidence !== undefined) checkConfidence("transcribe: options.confidence", options.confidence);
   const confidence = { ...spec.decoding.confidence, ...options.confidence };
   const decoder = createHeadDecoder(acoustic, options.head ?? defaultHead(spec), confidence);
   return { context: options.attContext ?? defaultContext(spec), decoder };

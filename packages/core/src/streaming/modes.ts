@@ -33,12 +33,24 @@ function checkedMode(spec: ModelSpec, context: readonly number[]): StreamMode {
   );
 }
 
-/** @throws SpeechError `MODEL_UNSUPPORTED` saying what keeps the encoder from streaming */
-export function checkStreamable(spec: ModelSpec): asserts spec is ModelSpec & { encoder: ConformerSpec } {
+/** What whoever calls the library can do with a model without caches. */
+export const WINDOWS_ADVICE = "Open it with `openSpeechEngine`, which hears it in overlapping windows.";
+
+/**
+ * Refuses a model whose encoder cannot stream with caches.
+ * @param name what the message calls it
+ * @param advice what can be done with such a model instead
+ * @throws SpeechError `MODEL_UNSUPPORTED` saying what keeps it from streaming
+ */
+export function checkStreamable(
+  spec: ModelSpec,
+  name: string,
+  advice: string,
+): asserts spec is ModelSpec & { encoder: ConformerSpec } {
   const obstacle = streamObstacle(spec);
   if (obstacle === undefined) return;
   throw new SpeechError(
     "MODEL_UNSUPPORTED",
-    `${spec.className}: expected an encoder that looks ahead no further than its chunk, got ${obstacle}. Stream it in buffered windows.`,
+    `${name}: expected an encoder that looks ahead no further than its chunk, got ${obstacle}. ${advice}`,
   );
 }

@@ -1,16 +1,16 @@
+import { checkArgument, checkCounts, checkNumbers, checkObject } from "../arguments.ts";
 import { stepSec } from "../config/geometry.ts";
 import type { ConformerSpec } from "../config/spec.ts";
-import { streamObstacle } from "../config/streaming.ts";
 import { SpeechError } from "../errors.ts";
 import { createFeatureExtractor } from "../features/extractor.ts";
 import { loadTransducer } from "../recognition/acoustic.ts";
 import type { ModelPackage } from "../recognition/package.ts";
 import type { Runtime } from "../runtime.ts";
 import type { Calibration } from "../transcript/calibration.ts";
-import { checkArgument, checkCounts, checkNumbers, checkObject } from "./arguments.ts";
 import type { BatchRules } from "./batch.ts";
 import { createCachePool } from "./cache-pool.ts";
 import { createLocalEngine, type LocalEngineOptions } from "./local-engine.ts";
+import { checkStreamable, WINDOWS_ADVICE } from "./modes.ts";
 import { createSilenceDetectors, LOOKAHEAD_SEC } from "./silence.ts";
 import type { SpeechEngine } from "./stream.ts";
 import { createStreamEncoder } from "./stream-encoder.ts";
@@ -112,9 +112,6 @@ function checkModel({ name, spec, tokenizer, graphs }: ModelPackage): void {
     throw new SpeechError("MODEL_UNSUPPORTED", `${name}: expected ${expected}, got ${got}. ${advice}`);
   };
   if (!tokenizer) refuse("a model that writes text", `${spec.className}, a classifier`, "Use it with `vad`.");
-  const obstacle = streamObstacle(spec);
-  if (obstacle !== undefined) {
-    refuse("an encoder that looks ahead no further than its chunk", obstacle, "Stream it in buffered windows.");
-  }
+  checkStreamable(spec, name, WINDOWS_ADVICE);
   if (!graphs.streaming) refuse("a streaming graph", "an export without one", "Export the model again.");
 }

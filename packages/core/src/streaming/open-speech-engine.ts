@@ -1,5 +1,6 @@
 import { sha256 } from "@noble/hashes/sha2.js";
 import { bytesToHex } from "@noble/hashes/utils.js";
+import { checkWord } from "../arguments.ts";
 import { textEncoder } from "../checkpoint/text.ts";
 import { stepSec } from "../config/geometry.ts";
 import type { ModelSpec } from "../config/spec.ts";
@@ -7,7 +8,6 @@ import { streamModes, streamObstacle } from "../config/streaming.ts";
 import type { ModelPackage } from "../recognition/package.ts";
 import { openRecognizer, type Recognizer } from "../recognition/recognizer.ts";
 import type { Runtime } from "../runtime.ts";
-import { checkWord } from "./arguments.ts";
 import { type BufferedOptions, bufferedModes, latencyMode } from "./buffered-modes.ts";
 import { type BufferedParts, createBufferedSet } from "./buffered-set.ts";
 import { createLocalEngine } from "./local-engine.ts";

@@ -34,7 +34,7 @@ import {
   streamsOf,
   workOf,
 } from "./live-stream.ts";
-import { checkStreamable, lanesOf } from "./modes.ts";
+import { checkStreamable, lanesOf, WINDOWS_ADVICE } from "./modes.ts";
 import { parseStreamState, type SavedStream, serializeStreamState } from "./saved-stream.ts";
 import type { SilenceDetectors } from "./silence.ts";
 import type { StreamEvent, StreamOptions } from "./stream.ts";
@@ -100,7 +100,7 @@ export interface StreamSet {
  */
 export function createStreamSet(parts: StreamParts, rules: BatchRules = DEFAULT_BATCH_RULES): StreamSet {
   const { spec, encoder, now } = parts;
-  checkStreamable(spec);
+  checkStreamable(spec, spec.className, WINDOWS_ADVICE);
   const { pool } = encoder;
   const features = createFeatureTimer(now);
   const streams = new Map<number, LiveStream>();

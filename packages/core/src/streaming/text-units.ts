@@ -42,11 +42,3 @@ export function createTextUnits(tokenizer: Tokenizer, marks: ReadonlySet<string>
 }
 
 const endsSpaceless = (text: string): boolean => ENDS_SPACELESS.test(text);
-
-/** Texts one behind the other, with a space between them where the script has any. */
-export function joinTexts(texts: readonly string[]): string {
-  return texts.reduce((joined, text) => {
-    if (joined === "" || text === "") return joined + text;
-    return endsSpaceless(joined) || BEGINS_SPACELESS.test(text) ? joined + text : `${joined} ${text}`;
-  }, "");
-}

@@ -9,8 +9,8 @@ import type { HeadCalibration } from "../transcript/calibration.ts";
 import { eventName, separateEvents, textOf, textRules } from "../transcript/text.ts";
 import type { TimedText } from "../transcript/transcript.ts";
 import type { EndpointRules, FinalEvent, InterimEvent } from "./stream.ts";
-import { createTextUnits, joinTexts } from "./text-units.ts";
-import { joinFastWords } from "./two-speed.ts";
+import { createTextUnits } from "./text-units.ts";
+import { COMPARED_STEPS, firstAhead } from "./two-speed.ts";
 
 /** What the division of a stream into utterances has to remember: plain data. */
 export interface SavedUtterances {
@@ -20,8 +20,6 @@ export interface SavedUtterances {
   stableText: string;
   interimText: string;
   isFirst: boolean;
-  /** The last word that is final: a faster lane may find it only later. */
-  lastWord?: { readonly text: string; readonly startStep: number };
 }
 
 /** Makes events of a growing hypothesis. */
@@ -136,8 +134,6 @@ export function createUtterances(parts: UtteranceParts, saved?: SavedUtterances)
     state.interimText = "";
     if (text === "") return [];
     state.isFirst = false;
-    const last = words.at(-1);
-    state.lastWord = last && { text: last.text, startStep: last.startStep };
     const event = {
       type: "final",
       utterance: state.utterance++,
@@ -198,13 +194,13 @@ export function createUtterances(parts: UtteranceParts, saved?: SavedUtterances)
     // Most chunks bring no token: nothing is made for them.
     if (fast === undefined && length === numTold) return [];
     numTold = length;
-    const slow = transcriptOf(sliceHypothesis(hypothesis, state.numFinal, hypothesis.tokens.length), heardSec);
+    const part = sliceHypothesis(hypothesis, state.numFinal, hypothesis.tokens.length);
+    const slow = transcriptOf(part, heardSec);
     const stable = stableText();
     // A checkpoint's own pattern of tags may take away what stood there: then nothing more is promised.
     if (stable.startsWith(state.stableText) && slow.text.startsWith(stable)) state.stableText = stable;
-    const ahead = fast ? fastWords(fast, slow.words, heardSec) : [];
-    const words = [...slow.words, ...ahead];
-    const text = joinTexts([slow.text, ...ahead.map((word) => word.text)]);
+    const joined = fast ? transcriptOf(joinLanes(part, tokensAhead(fast)), heardSec) : slow;
+    const { text, words } = joined.text.startsWith(state.stableText) ? joined : slow;
     if (text === state.interimText) return [];
     state.interimText = text;
     return [{ type: "interim", utterance: state.utterance, text, stableText: state.stableText, words, heardSec }];
@@ -217,16 +213,11 @@ export function createUtterances(parts: UtteranceParts, saved?: SavedUtterances)
     return textOf(speech.tokens, textual);
   }
 
-  /** The words that the faster lane has beyond the slower one's; forgets the tokens that it needs no more. */
-  function fastWords(fast: OpenHypothesis, slow: readonly TimedText[], heardSec: number): readonly TimedText[] {
-    const { numSteps } = hypothesis;
-    const from = fast.steps.findIndex((step) => step >= numSteps);
-    // A few words before, so that one that both have is seen to be the same.
-    const begin = units.lastBegin(from < 0 ? fast.tokens : fast.tokens.slice(0, from + 1), 0);
-    dropTokens(fast, begin);
-    if (from < 0) return [];
-    const { words } = transcriptOf(sliceHypothesis(fast, 0, fast.tokens.length), heardSec);
-    return joinFastWords(slow.at(-1) ?? state.lastWord, words, numSteps);
+  /** What the faster lane has beyond the slower one; forgets the tokens that it needs no more. */
+  function tokensAhead(fast: OpenHypothesis): Hypothesis {
+    dropBefore(fast, hypothesis.numSteps - COMPARED_STEPS, fast.tokens.length);
+    dropFinal(hypothesis, state);
+    return sliceHypothesis(fast, firstAhead(hypothesis, fast), fast.tokens.length);
   }
 
   return {
@@ -241,11 +232,17 @@ export function createUtterances(parts: UtteranceParts, saved?: SavedUtterances)
   };
 }
 
-/** Forgets tokens that are final, but for the last, whose run may still go on. */
+/** Forgets tokens that are final, but for those that a faster lane may find only later. */
 function dropFinal(hypothesis: OpenHypothesis, state: SavedUtterances): void {
-  const count = Math.max(0, state.numFinal - 1);
+  state.numFinal -= dropBefore(hypothesis, hypothesis.numSteps - COMPARED_STEPS, state.numFinal);
+}
+
+/** Forgets those of the first `end` tokens that begin before a step, but for the last, whose run may still go on; tells how many. */
+function dropBefore(hypothesis: OpenHypothesis, step: number, end: number): number {
+  const later = hypothesis.steps.findIndex((each) => each >= step);
+  const count = Math.max(0, Math.min(later < 0 ? end : later, end - 1));
   dropTokens(hypothesis, count);
-  state.numFinal -= count;
+  return count;
 }
 
 /** Forgets the first tokens: what was found grows with an utterance, not with a stream. */
@@ -264,6 +261,24 @@ function sliceHypothesis(open: OpenHypothesis, start: number, end: number): Hypo
     logProbs: open.logProbs.slice(start, end),
     ...(confidence && { confidence: confidence.slice(start, end) }),
     numSteps: open.numSteps,
+  };
+}
+
+/** A slower lane's tokens and those of a faster one behind them, in order. */
+function joinLanes(slow: Hypothesis, ahead: Hypothesis): Hypothesis {
+  const begin = slow.steps.at(-1) ?? 0;
+  const both = (a?: readonly number[], b?: readonly number[]) => [...(a ?? []), ...(b ?? [])];
+  return {
+    tokens: both(slow.tokens, ahead.tokens),
+    steps: both(
+      slow.steps,
+      ahead.steps.map((step) => Math.max(step, begin)),
+    ),
+    endSteps: both(slow.endSteps, ahead.endSteps),
+    ...(slow.durations && { durations: both(slow.durations, ahead.durations) }),
+    logProbs: both(slow.logProbs, ahead.logProbs),
+    ...(slow.confidence && { confidence: both(slow.confidence, ahead.confidence) }),
+    numSteps: ahead.numSteps,
   };
 }
 

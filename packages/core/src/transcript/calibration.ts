@@ -1,4 +1,5 @@
 import type { ConfidenceSpec } from "../config/spec.ts";
+import { checkStoredConfidence } from "../decoding/confidence.ts";
 import { SpeechError } from "../errors.ts";
 
 /**
@@ -99,6 +100,7 @@ export function parseCalibration(text: string, where: string): Calibration {
   const { confidence, heads } = value;
   const all = Object.values(heads ?? {});
   if (typeof confidence === "object" && confidence !== null && all.length > 0 && all.every(isHead)) {
+    checkStoredConfidence(`${where}: confidence`, confidence, "Make it again with `eval --calibrate`.");
     return value as Calibration;
   }
   throw new SpeechError(

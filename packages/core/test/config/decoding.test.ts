@@ -95,6 +95,30 @@ describe("describeDecoding", () => {
       `${decoding}confidence_cfg.aggregation\` is "median", supported is one of "mean", "min", "max", "prod".`,
     ],
     [
+      "a method that NeMo does not know",
+      { confidence_cfg: { method_cfg: { name: "softmax" } } },
+      "MODEL_UNSUPPORTED",
+      `${decoding}confidence_cfg.method_cfg.name\` is "softmax", supported is one of "max_prob", "entropy".`,
+    ],
+    [
+      "another entropy",
+      { greedy: { confidence_method_cfg: { entropy_type: "shannon" } } },
+      "MODEL_UNSUPPORTED",
+      `${decoding}greedy.confidence_method_cfg.entropy_type\` is "shannon", supported is one of "gibbs", "tsallis", "renyi"`,
+    ],
+    [
+      "another norm",
+      { confidence_cfg: { method_cfg: { entropy_norm: "log" } } },
+      "MODEL_UNSUPPORTED",
+      `${decoding}confidence_cfg.method_cfg.entropy_norm\` is "log", supported is one of "lin", "exp".`,
+    ],
+    [
+      "a method that is a bare name",
+      { confidence_cfg: { method_cfg: "max_prob" } },
+      "MODEL_INVALID",
+      `${decoding}confidence_cfg.method_cfg\`: expected a mapping, got "max_prob".`,
+    ],
+    [
       "an alpha of nothing",
       { confidence_cfg: { method_cfg: { alpha: 0 } } },
       "MODEL_INVALID",

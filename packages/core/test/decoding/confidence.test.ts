@@ -2,7 +2,12 @@ import { readFileSync } from "node:fs";
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import type { ConfidenceSpec } from "../../src/config/spec.ts";
-import { aggregateConfidence, createStepConfidence, logSumExp } from "../../src/decoding/confidence.ts";
+import {
+  aggregateConfidence,
+  checkConfidence,
+  createStepConfidence,
+  logSumExp,
+} from "../../src/decoding/confidence.ts";
 
 interface Case {
   readonly name: string;
@@ -61,6 +66,30 @@ describe("createStepConfidence", () => {
   test("refuses a single class, of which nothing can be said", () => {
     expect(() => createStepConfidence(specOf({ name: "max_prob", alpha: 1 }), 1)).toThrowError(
       new RangeError("confidence: expected at least 2 classes, got 1."),
+    );
+  });
+});
+
+describe("checkConfidence", () => {
+  test("knows what NeMo knows", () => {
+    for (const spec of [{}, ...reference.cases.map(specOf)]) checkConfidence("options", spec);
+  });
+
+  test.each<[object, string]>([
+    [{ method: "softmax" }, 'method: expected "max_prob" or "entropy", got "softmax"'],
+    [{ method: null }, 'method: expected "max_prob" or "entropy", got null'],
+    [{ entropyType: "shannon" }, 'entropyType: expected "gibbs" or "tsallis" or "renyi", got "shannon"'],
+    [{ entropyNorm: "log" }, 'entropyNorm: expected "lin" or "exp", got "log"'],
+    [{ aggregation: "median" }, 'aggregation: expected "mean" or "min" or "max" or "prod", got "median"'],
+    [{ alpha: "0.5" }, 'alpha: expected a number, got "0.5"'],
+    [{ excludeBlank: "no" }, 'excludeBlank: expected true or false, got "no"'],
+    [{ tdtIncludeDuration: 1 }, "tdtIncludeDuration: expected true or false, got 1"],
+  ])("refuses %j", (confidence, message) => {
+    expect(() => checkConfidence("options.confidence", confidence)).toThrow(
+      expect.objectContaining({
+        code: "ARGUMENT_INVALID",
+        message: `options.confidence.${message}. Leave it out, or give one.`,
+      }),
     );
   });
 });

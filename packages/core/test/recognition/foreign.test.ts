@@ -224,6 +224,11 @@ describe("openForeignRecognizer", () => {
       "expected features, decoding and durations in `nemo_stt_spec`, got none or other values",
     );
     await expectError(
+      stored('{"schema": "nemo-stt/model/1", "features": {}, "decoding": {"confidence": {"entropyType": "shannon"}}}'),
+      "FORMAT_INVALID",
+      'folder › model.onnx: nemo_stt_spec.decoding.confidence.entropyType: expected "gibbs" or "tsallis" or "renyi", got "shannon". Export the model again.',
+    );
+    await expectError(
       openFake({ "model.onnx": ctc }, { "model_config.yaml": "preprocessor: [1]" }),
       "MODEL_INVALID",
       "preprocessor",

@@ -69,6 +69,12 @@ describe("transcribe", async () => {
       message:
         "attention context: expected one of [70,13] [70,6] [70,1] [70,0], which the model was trained with, got [70,5]. Choose one of these.",
     });
+    const confidence = { method: "softmax" as "entropy" };
+    await expect(recognizer.transcribe([waveform], { confidence })).rejects.toMatchObject({
+      code: "ARGUMENT_INVALID",
+      message:
+        'transcribe: options.confidence.method: expected "max_prob" or "entropy", got "softmax". Leave it out, or give one.',
+    });
     await expect(recognizer.transcribe([waveform], { head: "aed" as "ctc" })).rejects.toMatchObject({
       code: "MODEL_UNSUPPORTED",
       message: `${recognizer.spec.className}: expected head transducer or ctc, got aed. Choose a head the model has.`,
@@ -133,6 +139,13 @@ describe("openModelFolder", async () => {
     const neither = "expected graphs and a spec, got neither or one. Export the model again.";
     await refused({ schema: manifest.schema }, "FORMAT_INVALID", neither);
     await refused({ ...manifest, graphs: {} }, "FORMAT_INVALID", neither);
+    const { spec } = manifest;
+    const decoding = { ...spec.decoding, confidence: { ...spec.decoding.confidence, method: "softmax" } };
+    await refused(
+      { ...manifest, spec: { ...spec, decoding } },
+      "FORMAT_INVALID",
+      'spec.decoding.confidence.method: expected "max_prob" or "entropy", got "softmax". Export the model again.',
+    );
   });
 
   test("misses a manifest", async () => {

@@ -151,6 +151,10 @@ describe("a calibration file", () => {
       JSON.stringify({ ...file, heads: { ctc: { ...head, word: { a: -1, b: 0, c: 0 } } } }),
       "c.json: expected maps with numbers a and b from 0 up and c for the tokens and words of a head, got others or none.",
     ],
+    [
+      JSON.stringify({ ...file, confidence: { ...confidence, method: "softmax" } }),
+      'c.json: confidence.method: expected "max_prob" or "entropy", got "softmax". Make it again with `eval --calibrate`.',
+    ],
   ])("is refused where it is %s", (text, message) => {
     expect(() => parseCalibration(text, "c.json")).toThrow(message);
   });

@@ -1,6 +1,6 @@
 import type { Worker, WorkerOptions } from "node:worker_threads";
 import { SpeechError } from "@nemo-stt/core";
-import { RunGate } from "../run-gate.ts";
+import { closeAtExit, RunGate } from "../run-gate.ts";
 import { type LaneMode, ThreadLoad } from "./admission.ts";
 import { unpackError } from "./crossing-error.ts";
 import { type Deferred, deferred } from "./deferred.ts";
@@ -122,17 +122,15 @@ export class EngineThread {
     if (hungSec !== undefined) this.#crash(this.#worker, `no answer for ${Math.round(hungSec)} s`);
   }
 
-  /** Ends the thread at once. */
+  /** Ends the thread as soon as no run is under way in it; one that hangs in a run is left behind. */
   async close(): Promise<void> {
     const worker = this.#worker;
     this.#worker = undefined;
     this.#ready.reject(new SpeechError("CLOSED", "engine: expected an open engine, got one that is ending."));
-    await worker?.terminate();
-  }
-
-  /** Lets the process end: no run is under way then. */
-  exit(): void {
-    this.#gate.closeNow();
+    if (!worker) return;
+    const ended = worker.terminate();
+    if (await this.#gate.close()) await ended;
+    else worker.unref();
   }
 
   #run(): void {
@@ -146,6 +144,7 @@ export class EngineThread {
       ...(fromSource && { execArgv: [] }),
     });
     makeSafe(worker, gate);
+    const forget = closeAtExit(gate);
     worker.on("message", (reports: ThreadReport[]) => {
       if (worker === this.#worker) this.#watchdog.heard();
       for (const report of reports) if (worker === this.#worker) this.#receive(report);
@@ -154,6 +153,7 @@ export class EngineThread {
     worker.on("messageerror", (error: Error) => this.#crash(worker, error.message));
     worker.on("exit", (code) => {
       gate.abandon();
+      forget();
       this.#crash(worker, `exit code ${code}`);
     });
     this.#worker = worker;
@@ -217,7 +217,7 @@ export class EngineThread {
 function makeSafe(worker: Worker, gate: RunGate): void {
   const terminate = worker.terminate.bind(worker);
   worker.terminate = async () => {
-    await gate.close();
+    if (!(await gate.close())) await gate.whenFree();
     return terminate();
   };
 }

@@ -9,6 +9,7 @@ import {
   checkCounts,
   checkNumbers,
   checkObject,
+  checkStreamable,
   checkWord,
   type GraphLocation,
   isBuffered,
@@ -19,7 +20,6 @@ import {
   SpeechError,
   type StreamEvent,
   type StreamOptions,
-  streamObstacle,
 } from "@nemo-stt/core";
 import { BUNDLED_MODELS, type LoadModelOptions, locateModel, openAnyModel, openModel } from "../model.ts";
 import type { CreateWorker } from "./engine-thread.ts";
@@ -177,10 +177,7 @@ async function describe(model: string, { method, precision, onExport }: OpenEngi
     await opened.close();
     return { name, spec, calibration, inWindows, place: await locateModel(model) };
   }
-  const obstacle = streamObstacle(spec);
-  if (!inWindows && obstacle !== undefined) {
-    refuse("an encoder that looks ahead no further than its chunk", obstacle, "Stream it in buffered windows.");
-  }
+  if (!inWindows) checkStreamable(spec, name, "Leave out `method`: it goes in overlapping windows.");
   if (!inWindows && !opened.graphs.streaming) {
     refuse("a streaming graph", "an export without one", "Export the model again.");
   }

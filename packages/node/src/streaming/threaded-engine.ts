@@ -70,10 +70,7 @@ export class ThreadedEngine implements Engine, ThreadHost, RemoteHost {
   readonly #record = new BatchRecord();
   readonly #snapshots = new SnapshotFolder();
   readonly #stopSweeps: () => void;
-  readonly #onExit = () => {
-    for (const thread of this.#threads) thread.exit();
-    this.#snapshots.closeNow();
-  };
+  readonly #onExit = () => this.#snapshots.closeNow();
   #scheduled = new Set<RemoteStream>();
   /** The turn of the event loop that ends with sending what is scheduled. */
   #turn: { readonly since: number; readonly end: Deferred<void> } | undefined;

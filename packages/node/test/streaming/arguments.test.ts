@@ -54,6 +54,21 @@ describe.each(Object.entries(engines))("an engine on %s", (_, engine) => {
       receive,
       "options.confidence: expected an object of options, got an Array. Leave it out, or give {}.",
     ],
+    [
+      { confidence: { method: "softmax" } },
+      receive,
+      'options.confidence.method: expected "max_prob" or "entropy", got "softmax". Leave it out, or give one.',
+    ],
+    [
+      { confidence: { entropyNorm: 1 } },
+      receive,
+      'options.confidence.entropyNorm: expected "lin" or "exp", got 1. Leave it out, or give one.',
+    ],
+    [
+      { confidence: { alpha: "0.5" } },
+      receive,
+      'options.confidence.alpha: expected a number, got "0.5". Leave it out, or give one.',
+    ],
   ])("refuses to open a stream with %j", async (options, onEvent, message) => {
     await expectRefused(() => engine.open(anything(options), anything(onEvent)), `open: ${message}`);
     expect(engine.numStreams).toBe(0);

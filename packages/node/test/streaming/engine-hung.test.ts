@@ -1,4 +1,8 @@
+import { execFile, execFileSync } from "node:child_process";
 import { once } from "node:events";
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { Worker } from "node:worker_threads";
 import type { SpeechError, StreamEvent } from "@nemo-stt/core";
 import { afterAll, describe, expect, test } from "vitest";
@@ -73,6 +77,26 @@ describe("an engine whose thread hangs", () => {
     },
     60_000,
   );
+});
+
+describe.skipIf(process.platform === "win32")("an engine whose thread hangs inside of a run for ever", () => {
+  test("closes within 10 s, and its process ends", async () => {
+    const folder = mkdtempSync(join(tmpdir(), "nemo-stt-hung-"));
+    const pipe = join(folder, "pipe");
+    execFileSync("mkfifo", [pipe]);
+    const script = new URL("./hang-and-leave.mjs", import.meta.url).pathname;
+    const child = execFile(process.execPath, [script, pipe], { timeout: 40_000 });
+    const texts = { out: "", err: "" };
+    child.stdout?.on("data", (text) => (texts.out += text));
+    child.stderr?.on("data", (text) => (texts.err += text));
+    const [, signal] = await once(child, "close");
+    rmSync(folder, { recursive: true });
+    expect(texts).toEqual({
+      out: "closed after 10 s\nexit 3\n",
+      err: "nemo-stt: expected threads that end, got 1 that hang inside of ONNX Runtime. The process is killed; its exit code would have been 3.\n",
+    });
+    expect([signal, child.killed]).toEqual(["SIGKILL", false]);
+  }, 60_000);
 });
 
 describe("Watchdog", () => {
