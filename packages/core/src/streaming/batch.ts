@@ -54,7 +54,7 @@ export function rulesBeside(rules: BatchRules, shortestChunk: number): BatchRule
 
 const STREAMS_OF_LONG_CHUNKS = 16;
 
-/** A batch may have so many times its steps where the first of those that wait lags behind: throughput brings it back. */
+/** A batch may have so many times its steps where all that wait lag behind: throughput brings them back. */
 const STEPS_OF_LAGGING = 2;
 
 /**
@@ -63,7 +63,8 @@ const STEPS_OF_LAGGING = 2;
  */
 export function chooseBatch<S>(waiting: readonly Work<S>[], rules: BatchRules): Work<S>[] {
   const { maxRows, maxPadding } = rules;
-  const maxSteps = rules.maxSteps * (waiting.length > 0 && numChunksOf(waiting[0].chunk) > 1 ? STEPS_OF_LAGGING : 1);
+  const allLag = waiting.every(({ chunk }) => numChunksOf(chunk) > 1);
+  const maxSteps = rules.maxSteps * (allLag ? STEPS_OF_LAGGING : 1);
   const batch: Work<S>[] = [];
   let width = 0;
   let sum = 0;

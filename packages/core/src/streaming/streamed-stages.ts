@@ -1,3 +1,5 @@
+import type { ConformerSpec } from "../config/spec.ts";
+import { streamGeometry } from "../config/streaming.ts";
 import type { Hypothesis } from "../decoding/hypothesis.ts";
 import type { OpenHypothesis } from "../decoding/open-hypothesis.ts";
 import { outputSize } from "../export/graphs.ts";
@@ -193,7 +195,8 @@ export function streamFeatures(
 
 /**
  * The tensors that `dumpStages` gives, computed by the streaming path: features by the incremental front end, every step
- * by the cached encoder, tokens of both heads by decoding chunk after chunk. Arrays end with the last valid step.
+ * by the cached encoder, tokens of both heads by decoding chunk after chunk. Arrays end with the last valid step. Also
+ * what the convolutions remember behind it, as NeMo's `cache_last_time` `[layer, batch, model, kernel - 1]`.
  * @throws SpeechError `MODEL_UNSUPPORTED` for a context or a model that cannot be streamed
  */
 export async function dumpStream(
@@ -209,13 +212,15 @@ export async function dumpStream(
   );
   const extractor = createFeatureExtractor(model.spec.features, model.featureTensors);
   const features = streamFeatures(extractor, recording.waveform, recording.packetSamples);
-  const [{ numSteps, encoded, logProbs }] = streamed;
+  const [{ numSteps, encoded, logProbs, cache }] = streamed;
   const tensors = new Map<string, Tensor>([
     ["features", float32(features.data, [1, extractor.numMels, features.numFrames])],
     ["features_len", int64([features.validFrames])],
     ["encoder", float32(encoded, [1, outputSize(model.spec), numSteps])],
     ["encoder_len", int64([numSteps])],
   ]);
+  const lastTime = convCache(model.spec.encoder as ConformerSpec, cache);
+  if (lastTime) tensors.set("cache_last_time", lastTime);
   // A recording without a step has every tensor all the same.
   if (ctc) tensors.set("log_probs", float32(logProbs ?? new Float32Array(0), [1, numSteps, ctc.numClasses]));
   for (const [i, { hypothesis }] of streamed.entries()) {
@@ -226,4 +231,24 @@ export async function dumpStream(
     if (transducer?.durations.length) tensors.set("transducer_durations", int64(hypothesis.durations ?? []));
   }
   return tensors;
+}
+
+/** The convolutions' part of a cache, `[layer, 1, model, kernel - 1]`, zero before the stream's beginning. */
+function convCache(encoder: ConformerSpec, { numSteps, rows }: SavedCache): Tensor | undefined {
+  const { maxLeft, convLeft } = streamGeometry(encoder);
+  const { numLayers, modelSize } = encoder;
+  if (convLeft === 0) return undefined;
+  const kept = Math.min(convLeft, numSteps);
+  const rowsBefore = 2 * Math.min(maxLeft, numSteps);
+  const data = new Float32Array(numLayers * modelSize * convLeft);
+  for (let layer = 0; layer < numLayers; layer++) {
+    for (let i = 0; i < kept; i++) {
+      const row = layer * (rowsBefore + kept) + rowsBefore + i;
+      const place = convLeft - kept + i;
+      for (let m = 0; m < modelSize; m++) {
+        data[(layer * modelSize + m) * convLeft + place] = rows[row * modelSize + m];
+      }
+    }
+  }
+  return float32(data, [numLayers, 1, modelSize, convLeft]);
 }

@@ -210,6 +210,20 @@ const WIDE: ConformerSpec = {
   reduction: undefined,
 };
 
+/** One head, whose products with a ring the runtime might take for products of all rows of a batch. */
+const ONE_HEAD: ConformerSpec = {
+  ...WIDE,
+  modelSize: 32,
+  feedForwardSize: 64,
+  attention: {
+    ...WIDE.attention,
+    contexts: [
+      { left: 18, right: 2 },
+      { left: 18, right: 0 },
+    ],
+  },
+};
+
 describe.skipIf(!hasRuntime)("streamingConformer", () => {
   test("gives the steps of the whole recording: any context, geometry, company, and chunks a call", async () => {
     await fc.assert(fc.asyncProperty(streamCase, check), propertyRuns(25));
@@ -231,6 +245,30 @@ describe.skipIf(!hasRuntime)("streamingConformer", () => {
           const alone = await found(chunkSteps);
           expect(alone.length).toBe(320);
           expect(difference(await found(320), alone)).toBe(0);
+        }
+      });
+    },
+  );
+
+  test.skipIf(process.arch !== "x64" || process.env.GRAPH_RUNTIME === "wasm").each([1, 4])(
+    "gives the same bits whoever is in the batch and however many chunks a call has, with %d heads",
+    async (numHeads) => {
+      const spec = { ...ONE_HEAD, numHeads };
+      await withEncoder({ spec, useBias: true, seed: 4 }, async (encoder) => {
+        for (const context of [0, 1]) {
+          const found = async (chunks: readonly number[], numMates: number) => {
+            const one = { context, less: 0, numFrames: 96, arrivals: [96], chunks };
+            const next = uniform(5);
+            const streams = Array.from({ length: 1 + numMates }, () => openStream(encoder, spec, one, next));
+            await run(encoder, spec, streams);
+            for (const { slot } of streams) encoder.pool.release(slot);
+            return streams[0].found;
+          };
+          const alone = await found([1], 0);
+          expect(alone.length).toBe(96);
+          expect(difference(await found([1], 3), alone)).toBe(0);
+          expect(difference(await found([3], 0), alone)).toBe(0);
+          expect(difference(await found([2, 5, 1], 2), alone)).toBe(0);
         }
       });
     },

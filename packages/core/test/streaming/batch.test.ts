@@ -5,7 +5,11 @@ const RULES: BatchRules = { maxRows: 32, maxSteps: 64, maxPadding: 0.25 };
 
 /** A lane of which so many chunks of so many steps wait. */
 const waiting = (chunkSteps: number, numChunks = 1) =>
-  ({ stream: {}, chunk: { numSteps: numChunks * chunkSteps, mode: { chunkSteps } }, since: 0 }) as unknown as Work<object>;
+  ({
+    stream: {},
+    chunk: { numSteps: numChunks * chunkSteps, mode: { chunkSteps } },
+    since: 0,
+  }) as unknown as Work<object>;
 
 const repeated = (count: number, work: Work<object>) => new Array<Work<object>>(count).fill(work);
 const stepsOf = (batch: readonly Work<object>[]) => batch.map(({ chunk }) => chunk.numSteps);
@@ -18,8 +22,9 @@ describe("a batch", () => {
     expect(chooseBatch([], RULES)).toEqual([]);
   });
 
-  test("has twice as many where the first lags behind", () => {
+  test("has twice as many where all lag behind, so that nobody waits longer for those that do", () => {
     expect(stepsOf(chooseBatch(repeated(20, waiting(2, 4)), RULES))).toEqual(new Array(16).fill(8));
+    expect(stepsOf(chooseBatch([...repeated(20, waiting(2, 4)), waiting(2)], RULES))).toEqual(new Array(8).fill(8));
     expect(stepsOf(chooseBatch([waiting(2), ...repeated(70, waiting(2, 4))], RULES))).toEqual(new Array(32).fill(2));
   });
 

@@ -245,6 +245,6 @@ describe("openEngine", () => {
     }
     expect(maxRows).toBeGreaterThan(4);
     expect(realTimeFactor).toBeGreaterThan(0);
-    expect(memory.cacheBytesPerLane).toBe(1_250_304);
+    expect(memory.cacheBytesPerLane).toBe(1_284_096);
   });
 });

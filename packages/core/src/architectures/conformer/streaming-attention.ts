@@ -25,6 +25,7 @@ import { cacheLayout, type StreamingInputs, SUMMED_STEPS } from "./streaming-inp
 
 /** What the attention of all layers shares. */
 export interface SharedAttention {
+  readonly numHeads: number;
   readonly numSteps: Value;
   /** Added to the scores, `[batch, 1, step, key]`. Keys are the ring's places and then the new steps. */
   readonly scoreBias: Value;
@@ -79,6 +80,7 @@ export function sharedAttention(
   const numKeys = sizeOf(g, keys, 1);
   const scoresDims = concat(g, [batch, g.ints([spec.numHeads]), numSteps, numKeys], 0);
   return {
+    numHeads: spec.numHeads,
     numSteps,
     scoreBias: unsqueeze(g, streamMasks(g, { ...inputs, keys, numSteps, steps }), [1]),
     positions: positionRows(g, farthest, maxSteps, spec.modelSize),
@@ -207,11 +209,12 @@ function attend(
  *
  * For one row the runtime has a kernel of its own, which reads the matrix where it lies; for several it first copies the
  * matrix into another order, which takes longer than the products as long as rows are few. With one kernel for all a
- * row's numbers are the same bits whatever else is computed beside it.
+ * row's numbers are the same bits whatever else is computed beside it. With a single head the runtime would take all rows
+ * of a batch of one together again, so there it is the other kernel for all.
  */
-function rowProducts(g: GraphBuilder, rows: Value, matrix: Value, transposesMatrix: boolean): Value {
-  const apart = unsqueeze(g, rows, [3]);
-  const products = g.op("FusedMatMul", [apart, matrix], { transB: transposesMatrix ? 1 : 0 }, "com.microsoft");
+function rowProducts(g: GraphBuilder, rows: Value, matrix: Value, transB: 0 | 1, numHeads: number): Value {
+  if (numHeads === 1) return twice(g, scaledProduct(g, rows, squeeze(g, matrix, [2]), 1 / FACTOR, transB));
+  const products = g.op("FusedMatMul", [unsqueeze(g, rows, [3]), matrix], { transB }, "com.microsoft");
   return squeeze(g, products, [3]);
 }
 
@@ -221,8 +224,8 @@ function rowProducts(g: GraphBuilder, rows: Value, matrix: Value, transposesMatr
  * The factor is the operator's own, and not 1, so that the runtime does not compute a single row by the kernel of
  * `rowProducts`, which adds in another order.
  */
-function scaledProduct(g: GraphBuilder, a: Value, b: Value): Value {
-  return g.op("FusedMatMul", [a, b], { alpha: float(FACTOR) }, "com.microsoft");
+function scaledProduct(g: GraphBuilder, a: Value, b: Value, factor: number = FACTOR, transB: 0 | 1 = 0): Value {
+  return g.op("FusedMatMul", [a, b], { transB, alpha: float(factor) }, "com.microsoft");
 }
 
 /** Any but 1 will do; with a power of two it is exact to take it back. */
@@ -235,17 +238,17 @@ const twice = (g: GraphBuilder, x: Value): Value => add(g, x, x);
 function contentScores(
   g: GraphBuilder,
   { query, key, rings }: LayerAttention,
-  { numSteps }: SharedAttention,
+  { numSteps, numHeads }: SharedAttention,
   chunks: SeveralChunks | undefined,
 ): Value {
-  const toOwn = twice(g, g.op("FusedMatMul", [query, key], { transB: 1, alpha: float(1 / FACTOR) }, "com.microsoft"));
+  const toOwn = twice(g, scaledProduct(g, query, key, 1 / FACTOR, 1));
   if (rings === undefined) return toOwn;
-  const toRing = rowProducts(g, query, rings.keys, true);
+  const toRing = rowProducts(g, query, rings.keys, 1, numHeads);
   if (chunks === undefined) return concat(g, [toRing, toOwn], 3);
   // Earlier chunks' keys as they will be found in the ring. A last group that is not whole is summed up otherwise: what
   // fills it up makes it one of no key.
   const filled = g.op("Pad", [key, g.ints([0, 0, 0, 0, 0, 0, SUMMED_STEPS - 1, 0])]);
-  const toNew = slice(g, rowProducts(g, query, unsqueeze(g, filled, [2]), true), 3, 0, numSteps);
+  const toNew = slice(g, rowProducts(g, query, unsqueeze(g, filled, [2]), 1, numHeads), 3, 0, numSteps);
   return concat(g, [toRing, g.op("Where", [chunks.isOwn, toOwn, toNew])], 3);
 }
 
@@ -262,14 +265,14 @@ function weightedValues(
   g: GraphBuilder,
   { value, rings }: LayerAttention,
   weights: Value,
-  { numSteps, ringSteps, ones }: SharedAttention,
+  { numSteps, ringSteps, numHeads, ones }: SharedAttention,
   chunks: SeveralChunks | undefined,
 ): Value {
   if (rings === undefined) return weightedMean(g, [summed(g, weights, value, ones)]);
   const [toRing, toNew] = g.ops("Split", [weights, concat(g, [g.ints([ringSteps]), numSteps], 0)], 2, { axis: 3 });
   if (chunks === undefined) {
     const ringOnes = g.table(`ones/${ringSteps}x1`, [ringSteps, 1], () => new Float32Array(ringSteps).fill(1));
-    return weightedMean(g, [summedByRow(g, toRing, rings.values, ringOnes), summed(g, toNew, value, ones)]);
+    return weightedMean(g, [summedByRow(g, toRing, rings.values, ringOnes, numHeads), summed(g, toNew, value, ones)]);
   }
   const toOwn = mul(g, toNew, cast(g, chunks.isOwn, "float32"));
   const toEarlier = concat(g, [toRing, sub(g, toNew, toOwn)], 3);
@@ -278,7 +281,11 @@ function weightedValues(
   const flat = reshapeTo(g, all, [-1, sizeOf(g, value, 3)]);
   const values = unsqueeze(g, g.op("Gather", [flat, chunks.rowOrder], { axis: 0 }), [2]);
   // A step of padding may have weights in nothing that it looks at. It must be a number all the same.
-  return weightedMean(g, [summedByRow(g, ordered, values, chunks.ones), summed(g, toOwn, value, ones)], 1e-30);
+  return weightedMean(
+    g,
+    [summedByRow(g, ordered, values, chunks.ones, numHeads), summed(g, toOwn, value, ones)],
+    1e-30,
+  );
 }
 
 /** Sums over a part of the keys, times `FACTOR`. */
@@ -292,8 +299,8 @@ const summed = (g: GraphBuilder, weights: Value, values: Value, ones: Value): Su
   weights: scaledProduct(g, weights, ones),
 });
 
-const summedByRow = (g: GraphBuilder, weights: Value, values: Value, ones: Value): Sums => ({
-  values: twice(g, rowProducts(g, weights, values, false)),
+const summedByRow = (g: GraphBuilder, weights: Value, values: Value, ones: Value, numHeads: number): Sums => ({
+  values: twice(g, rowProducts(g, weights, values, 0, numHeads)),
   weights: scaledProduct(g, weights, ones),
 });
 
