@@ -1,43 +1,72 @@
 // Memory of idle streams of an engine in threads: what each takes beyond the engine, as a multiple of its caches.
 //   npm run build && node bench/idle-memory.mjs [STREAMS] [SECONDS OF SOUND]
 import { setTimeout as sleep } from "node:timers/promises";
+import { setFlagsFromString } from "node:v8";
+import { runInNewContext } from "node:vm";
+import { BroadcastChannel, Worker } from "node:worker_threads";
 import { openAudio, openEngine, toModelInput } from "@nemo-stt/node";
 
-const [numStreams, numSec] = [Number(process.argv[2] ?? 100), Number(process.argv[3] ?? 20)];
-const NUM_FIRST = 40;
+const [numStreams, numSec] = [Number(process.argv[2] ?? 240), Number(process.argv[3] ?? 12)];
+/** Streams that are fed side by side; while others are, those that were fed before rest. */
+const NUM_BUSY = 40;
+const PACKET_SAMPLES = 1600;
+
+// Garbage is no stream's own: it is collected in both threads before memory is read.
+setFlagsFromString("--expose-gc");
+const collect = runInNewContext("gc");
+const collector = new BroadcastChannel("collect");
+const worker = `
+  const collector = new BroadcastChannel("collect");
+  collector.onmessage = () => globalThis.gc();
+  collector.unref();
+  import(require("node:worker_threads").workerData.entry);
+`;
+const createWorker = (entry, options) =>
+  new Worker(worker, { ...options, eval: true, workerData: { ...options.workerData, entry: entry.href } });
+
 const audio = await openAudio(new URL("../examples/audio/morning-rms.wav", import.meta.url).pathname);
 const [waveform] = await toModelInput(audio, 16_000);
 await audio.close();
-const engine = await openEngine(undefined, { numWorkers: 1, maxStreams: NUM_FIRST + numStreams });
+const numFirst = 2 * NUM_BUSY;
+const engine = await openEngine(undefined, { numWorkers: 1, maxStreams: numFirst + numStreams, createWorker });
 
-/** Opens streams and feeds them side by side, in packets of 0.1 s. */
+/** Opens streams and feeds them, some side by side, in packets of 0.1 s. */
 async function play(count) {
-  const streams = await Promise.all(
-    Array.from({ length: count }, () => engine.open({ attContext: [70, 13] }, () => {})),
-  );
-  for (let packet = 0; packet < numSec * 10; packet++) {
-    const at = (packet * 1600) % (waveform.length - 1600);
-    await Promise.all(streams.map((stream) => stream.feed(waveform.slice(at, at + 1600))));
+  for (let numOpen = 0; numOpen < count; numOpen += NUM_BUSY) {
+    const streams = await Promise.all(
+      Array.from({ length: Math.min(NUM_BUSY, count - numOpen) }, () =>
+        engine.open({ attContext: [70, 13] }, () => {}),
+      ),
+    );
+    for (let packet = 0; packet < numSec * 10; packet++) {
+      const at = (packet * PACKET_SAMPLES) % (waveform.length - PACKET_SAMPLES);
+      await Promise.all(streams.map((stream) => stream.feed(waveform.subarray(at, at + PACKET_SAMPLES))));
+    }
   }
-  return streams;
 }
 
 /** Memory once all streams rest: they do after 5 s, eight a second. */
-async function atRest(count) {
-  await sleep(8000 + 1000 * Math.ceil(count / 8));
-  return process.memoryUsage().rss;
+async function atRest() {
+  await sleep(8000 + (1000 * engine.numStreams) / 8);
+  const asItIs = process.memoryUsage().rss;
+  for (let i = 0; i < 3; i++) {
+    collect();
+    collector.postMessage("now");
+    await sleep(500);
+  }
+  return { asItIs, collected: process.memoryUsage().rss };
 }
 
 // What the first streams bring about (the runtime's memory for batches as large as they get, compiled code) is no
 // stream's own: what is counted is what more streams take.
-await play(NUM_FIRST);
-const before = await atRest(NUM_FIRST);
+await play(numFirst);
+const before = await atRest();
 await play(numStreams);
-const busy = process.memoryUsage().rss;
-const idle = await atRest(numStreams);
+const after = await atRest();
 const { cacheBytesPerLane } = engine.statistics().memory;
-const each = (rss) => ((rss - before) / numStreams / cacheBytesPerLane).toFixed(2);
+const each = (kind) => ((after[kind] - before[kind]) / numStreams / cacheBytesPerLane).toFixed(2);
 console.log(
-  `${numStreams} streams beside ${NUM_FIRST}, caches ${(cacheBytesPerLane / 1e6).toFixed(2)} MB: busy ${each(busy)} x, idle ${each(idle)} x`,
+  `${numStreams} idle streams beside ${numFirst}, caches ${(cacheBytesPerLane / 1e6).toFixed(2)} MB: each ${each("collected")} x, with garbage ${each("asItIs")} x`,
 );
+collector.close();
 await engine.close();

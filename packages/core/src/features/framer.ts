@@ -24,6 +24,7 @@ export interface Framer {
   finish(totalFrames: number, sink: FrameSink): void;
   numSamples(): number;
   numFrames(): number;
+  /** Also gives back the memory that no sample needs: a stream that is saved may rest. */
   save(): FramerState;
   reset(): void;
 }
@@ -38,7 +39,8 @@ export function createFramer(geometry: FrameGeometry, state?: FramerState): Fram
   // The last samples are kept for the reflection and the mask even where frames lie farther apart than they are long.
   const keepBehind = padding === "reflect" ? padSamples + 1 : geometry.maskedSamples;
   const emphasis = Math.fround(geometry.preEmphasis ?? 0);
-  const buffer = new Float64Array(lookahead + fftSize + 2 * padSamples + keepBehind + BLOCK_SAMPLES);
+  const room = lookahead + fftSize + 2 * padSamples + keepBehind + BLOCK_SAMPLES;
+  let buffer = new Float64Array(room);
 
   // The buffer holds the padded signal's positions `[base, base + filled)`; sample i stands at position padSamples + i.
   let base = 0;
@@ -54,6 +56,14 @@ export function createFramer(geometry: FrameGeometry, state?: FramerState): Fram
     previous = state.previousSample;
     numSamples = state.numSamples;
     numFrames = state.numFrames;
+  }
+
+  /** Takes back the room that `save` has given away. */
+  function makeRoom(): void {
+    if (buffer.length === room) return;
+    const grown = new Float64Array(room);
+    grown.set(buffer);
+    buffer = grown;
   }
 
   function compact(): void {
@@ -103,6 +113,7 @@ export function createFramer(geometry: FrameGeometry, state?: FramerState): Fram
   return {
     feed(samples, start, end, sink) {
       const firstReady = padding === "reflect" ? padSamples + 1 : 0;
+      makeRoom();
       for (let from = start; from < end; ) {
         if (filled === buffer.length) compact();
         const count = Math.min(end - from, buffer.length - filled);
@@ -113,6 +124,7 @@ export function createFramer(geometry: FrameGeometry, state?: FramerState): Fram
     },
     finish(totalFrames, sink) {
       const masked = Math.min(geometry.maskedSamples, numSamples);
+      makeRoom();
       buffer.fill(0, filled - masked, filled);
       const rest = rightPadding();
       for (let from = 0; numFrames < totalFrames; ) {
@@ -129,8 +141,9 @@ export function createFramer(geometry: FrameGeometry, state?: FramerState): Fram
     numFrames: () => numFrames,
     save() {
       compact();
+      buffer = buffer.slice(0, filled);
       return {
-        tail: Float32Array.from(buffer.subarray(0, filled)),
+        tail: Float32Array.from(buffer),
         tailStart: base,
         previousSample: previous,
         numSamples,
@@ -138,6 +151,7 @@ export function createFramer(geometry: FrameGeometry, state?: FramerState): Fram
       };
     },
     reset() {
+      makeRoom();
       base = 0;
       filled = padSamples;
       buffer.fill(0, 0, padSamples);

@@ -87,6 +87,8 @@ export function createCachePool(spec: ConformerSpec, maxStreams: number): CacheP
   const convPlaceRows = numLayers * convLeft;
   const conv = allocate(maxStreams * convPlaceRows * modelSize, maxStreams, slotBytes);
   const places: (CacheSlot | undefined)[] = new Array(maxStreams).fill(undefined);
+  /** Places that have been taken, from the first on: what lies behind them is not resident. */
+  let numUsed = 0;
   let spare: Float32Array | undefined;
 
   /** Keys of layer 0, values of layer 0, keys of layer 1, … */
@@ -169,6 +171,7 @@ export function createCachePool(spec: ConformerSpec, maxStreams: number): CacheP
       }
       const taken = { place, numSteps: 0 };
       places[place] = taken;
+      numUsed = Math.max(numUsed, place + 1);
       if (saved) {
         eachKeptRow(taken, saved.numSteps, (data, at, savedAt, size) => copyRow(saved.rows, savedAt, data, at, size));
         taken.numSteps = saved.numSteps;
@@ -183,7 +186,7 @@ export function createCachePool(spec: ConformerSpec, maxStreams: number): CacheP
     bringTogether(slots) {
       const first = bestWindow(
         slots.map(({ place }) => place),
-        maxStreams,
+        numUsed,
       );
       const members = new Set(slots);
       const isInside = ({ place }: CacheSlot) => place >= first && place < first + slots.length;

@@ -18,6 +18,7 @@ export interface FrameBuffer {
   dropBefore(frame: number): void;
   /** Forgets this frame and all behind it. */
   dropFrom(frame: number): void;
+  /** Also gives back the memory that no frame needs: a stream that is saved may rest. */
   save(): SavedFrames;
 }
 
@@ -43,10 +44,10 @@ export function createFrameBuffer(numMels: number, saved?: SavedFrames): FrameBu
     begin = 0;
   }
 
-  /** Gives back the memory of a large packet. */
-  function shrink(): void {
+  /** Gives back memory, but for so many numbers. */
+  function shrink(size: number): void {
     const used = data.subarray(begin, end);
-    data = new Float32Array(Math.max(2 * used.length, 64 * numMels));
+    data = new Float32Array(size);
     data.set(used);
     end -= begin;
     begin = 0;
@@ -67,11 +68,16 @@ export function createFrameBuffer(numMels: number, saved?: SavedFrames): FrameBu
       const count = Math.min(Math.max(0, frame - first), (end - begin) / numMels);
       begin += count * numMels;
       first += count;
-      if (data.length > MAX_SPARE_FRAMES * numMels && end - begin < data.length / 4) shrink();
+      const used = end - begin;
+      // The memory of a large packet.
+      if (data.length > MAX_SPARE_FRAMES * numMels && used < data.length / 4) shrink(Math.max(2 * used, 64 * numMels));
     },
     dropFrom(frame) {
       end = Math.max(begin, Math.min(end, begin + (frame - first) * numMels));
     },
-    save: () => ({ firstFrame: first, data: data.slice(begin, end) }),
+    save() {
+      shrink(end - begin);
+      return { firstFrame: first, data: data.slice() };
+    },
   };
 }

@@ -35,7 +35,8 @@ function streamed(
     stream.feed(waveform.subarray(points[i - 1], end), sink);
     if (isPaused) {
       const state: FeatureStreamState = structuredClone(stream.save());
-      stream = createFeatureStream(extractor, state);
+      // What was saved goes on, too.
+      if (i % 3 > 0) stream = createFeatureStream(extractor, state);
     }
   }
   expect(stream.numSamples).toBe(waveform.length);

@@ -113,6 +113,13 @@ describe("a cache pool", () => {
     expect(moved).toContain(slots[3]);
   });
 
+  test("moves nobody to a place that was never taken: its memory is not resident", () => {
+    const pool = createCachePool(encoder, MAX_STREAMS);
+    const slots = Array.from({ length: 5 }, () => pool.take());
+    pool.bringTogether([slots[0], slots[3], slots[4]]);
+    expect(slots.map(({ place }) => place).sort()).toEqual([0, 1, 2, 3, 4]);
+  });
+
   test("leaves nothing of a stream that has gone: what is no number would reach whoever comes next", () => {
     const pool = createCachePool(encoder, 1);
     const slot = pool.take();
