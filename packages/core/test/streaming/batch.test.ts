@@ -5,7 +5,11 @@ const RULES: BatchRules = { maxRows: 32, maxSteps: 64, maxPadding: 0.25 };
 
 /** A lane of which so many chunks of so many steps wait. */
 const waiting = (chunkSteps: number, numChunks = 1) =>
-  ({ stream: {}, chunk: { numSteps: numChunks * chunkSteps, mode: { chunkSteps } }, since: 0 }) as unknown as Work<object>;
+  ({
+    stream: {},
+    chunk: { numSteps: numChunks * chunkSteps, mode: { chunkSteps } },
+    since: 0,
+  }) as unknown as Work<object>;
 
 const repeated = (count: number, work: Work<object>) => new Array<Work<object>>(count).fill(work);
 const stepsOf = (batch: readonly Work<object>[]) => batch.map(({ chunk }) => chunk.numSteps);
