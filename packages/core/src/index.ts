@@ -54,7 +54,7 @@ export * from "./streaming/local-engine.ts";
 export { checkStreamable, lanesOf } from "./streaming/modes.ts";
 export * from "./streaming/open-engine.ts";
 export * from "./streaming/open-speech-engine.ts";
-export { savedStreamOptions } from "./streaming/saved-stream.ts";
+export { savedInMode, savedStreamOptions } from "./streaming/saved-stream.ts";
 export * from "./streaming/silence.ts";
 export * from "./streaming/step-costs.ts";
 export * from "./streaming/stream.ts";

@@ -18,6 +18,8 @@ export interface ModeCapacity {
   readonly perCore: StepLatency & { readonly streams: number };
   /** The most streams that the cores carry that work at once. */
   readonly inAll: { readonly cores: number; readonly streams: number };
+  /** By how much trials contradicted each other, as a part of the number: fewer were not carried, or on another core. */
+  readonly spread: number;
   /** More may be carried: a search ended by its time. */
   readonly isLowerBound?: true;
 }
@@ -36,6 +38,11 @@ export interface CapacityReport {
   readonly wanted: number;
 }
 
+/** From so much on the machine, or chance, has a part in the numbers. */
+const MUCH_SPREAD = 0.15;
+const SPREAD_NOTE =
+  "Trials contradict each other: the machine has other things to do, or --seconds are few. Measure again.";
+
 /** The report for people: a table, and what it means for a number of streams. */
 export function capacityText({ model, cpu, sound, modes, streamBytes, wanted }: CapacityReport): string {
   const [first] = modes;
@@ -43,13 +50,21 @@ export function capacityText({ model, cpu, sound, modes, streamBytes, wanted }: 
   const latency = ({ p50Sec, p99Sec }: StepLatency) => `${ms(p50Sec)} / ${ms(p99Sec)}`;
   const numCores = first?.inAll.cores ?? 1;
   const rows = [
-    ["mode", "one stream, p50 / p99", "streams a core", "p50 / p99 there", `streams on ${coresText(numCores)}`],
+    [
+      "mode",
+      "one stream, p50 / p99",
+      "streams a core",
+      "p50 / p99 there",
+      `streams on ${coresText(numCores)}`,
+      "trials differ by",
+    ],
     ...modes.map((mode) => [
       modeText(mode),
       latency(mode.single),
       `${mode.perCore.streams}`,
       mode.perCore.streams > 0 ? latency(mode.perCore) : "",
       `${mode.inAll.streams}${mode.isLowerBound ? " or more" : ""}`,
+      `${Math.round(100 * mode.spread)} %`,
     ]),
   ];
   const memory = `${((wanted * streamBytes) / 2 ** 20).toFixed(0)} MiB`;
@@ -57,6 +72,7 @@ export function capacityText({ model, cpu, sound, modes, streamBytes, wanted }: 
     `${model} on ${cpu}, hearing ${sound}`,
     ...table(rows),
     ...(modes.some(({ isLowerBound }) => isLowerBound) ? ["or more: the search ended by its time."] : []),
+    ...(modes.some(({ spread }) => spread > MUCH_SPREAD) ? [SPREAD_NOTE] : []),
     "",
     `${wanted} streams:`,
     ...modes.map((mode) => `  ${coresFor(mode, wanted)}`),

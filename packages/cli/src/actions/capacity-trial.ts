@@ -45,7 +45,7 @@ export function createTrialClock(): TrialClock {
 /** How one number of streams went. */
 export interface Trial {
   readonly numStreams: number;
-  /** Whether 99 of 100 results came within a chunk, and nothing was left to do. */
+  /** Whether 99 of 100 results came within a chunk, nothing was left to do, and nothing piles up. */
   readonly isCarried: boolean;
   readonly p50Sec: number;
   readonly p99Sec: number;
@@ -64,31 +64,46 @@ export interface TrialParts {
   readonly sampleRateHz: number;
 }
 
-/** Results of fewer chunks tell nothing of the slowest in a hundred; short trials have fewer all the same. */
+/** Results of fewer chunks tell little of the slowest in a hundred; short trials have fewer all the same. */
 const MIN_RESULTS = 100;
+/** A trial that takes long has so many results at least, of so many chunks of each stream. */
+const FEW_RESULTS = 10;
+const FEW_CHUNKS = 2;
 /** The part of all results that may come later than a chunk. */
 const MAX_LATE = 0.01;
+/** The part of the other streams whose chunk waits when a trial begins. */
+const WAITING = 0.5;
+/** Chunks of each stream within which nothing may pile up to be late. */
+const FORESEEN_CHUNKS = 20;
+/** The load up to which nothing does. */
+const MAX_RESTING_LOAD = 0.9;
 /** Phases of the golden ratio: however many streams there are, they arrive evenly. */
 const GOLDEN = (Math.sqrt(5) - 1) / 2;
 
 /**
- * Runs streams for some seconds of sound, each chunk arriving whole at its own time. All begin with full caches, as a
- * stream has after some seconds: `saved` is such a one.
+ * Runs streams for some seconds of sound and, where that are few results, for a hundred, or for what that many seconds of
+ * work bring. Each chunk arrives whole at its own time. All begin with full caches, as a stream has after some seconds
+ * (`saved` is such a one), and several with some chunks that wait, as there are at any time where a core has no rest: so
+ * a short trial shows whether these become more.
  */
 export async function runTrial(parts: TrialParts, numStreams: number, sec: number, saved: Uint8Array): Promise<Trial> {
   const { opened, clock, mode, options } = parts;
   const { set } = opened;
   const { chunkSec } = mode;
   const minResults = MIN_RESULTS * Math.min(1, sec);
-  const numChunks = Math.ceil(Math.max(sec / chunkSec, minResults / numStreams, 3));
+  const numChunks = Math.ceil(Math.max(sec / chunkSec, minResults / numStreams, FEW_CHUNKS));
+  const enoughChunks = Math.max(FEW_CHUNKS, Math.ceil(Math.min(minResults, FEW_RESULTS) / numStreams));
   const start = clock.time;
-  const end = start + numChunks * chunkSec;
-  const arrivals = Array.from({ length: numStreams }, (_, i) => start + ((i * GOLDEN) % 1) * chunkSec);
+  let end = start + numChunks * chunkSec;
+  const phases = Array.from({ length: numStreams }, (_, i) => (i * GOLDEN) % 1);
+  const numWaiting = Math.floor(WAITING * (numStreams - 1));
+  const [next] = phases.toSorted((a, b) => a - b).slice(numWaiting);
+  const arrivals = phases.map((phase) => start + (phase - next) * chunkSec);
   const feeds = arrivals.map((_, i) => {
     set.open(i, options, () => {}, saved);
     return loopOf(parts, i);
   });
-  const latencies: number[] = [];
+  const results = createResults(numWaiting);
   let busySec = 0;
   const spend = async <T>(work: () => T | Promise<T>): Promise<T> => {
     const before = clock.time;
@@ -97,9 +112,9 @@ export async function runTrial(parts: TrialParts, numStreams: number, sec: numbe
     return result;
   };
   const maxLate = MAX_LATE * numChunks * numStreams;
-  let numLate = 0;
+  const hasSound = () => Math.min(...arrivals) < end;
   // A trial that falls behind ends when it is a chunk late, or when it cannot be carried any more.
-  while (clock.time < end + chunkSec && numLate <= maxLate && (set.hasWork || Math.min(...arrivals) < end)) {
+  while (clock.time < end + chunkSec && results.numLater(chunkSec) <= maxLate && (set.hasWork || hasSound())) {
     const due = clock.time;
     await spend(() => {
       for (let i = 0; i < numStreams; i++) {
@@ -110,20 +125,64 @@ export async function runTrial(parts: TrialParts, numStreams: number, sec: numbe
     });
     if (set.hasWork) {
       const { latenciesSec = [] } = (await spend(() => set.runBatch())) ?? {};
-      latencies.push(...latenciesSec);
-      numLate += latenciesSec.filter((sec) => sec > chunkSec).length;
+      results.add(latenciesSec, clock.time);
     } else clock.time = Math.max(clock.time, Math.min(...arrivals));
+    if (busySec < sec) continue;
+    const numBegun = Math.max(enoughChunks, Math.ceil((clock.time - start) / chunkSec));
+    end = Math.min(end, start + numBegun * chunkSec);
   }
-  const isDone = !set.hasWork && Math.min(...arrivals) >= end;
+  const isDone = !set.hasWork && !hasSound();
   for (let i = 0; i < numStreams; i++) set.close(i);
-  const p99Sec = quantile(latencies, 0.99);
+  const load = busySec / (clock.time - start);
+  const p99Sec = quantile(results.latencies, 0.99);
+  const aheadSec = Math.max(0, FORESEEN_CHUNKS * chunkSec - (end - start));
+  const foreseenSec = p99Sec + (load > MAX_RESTING_LOAD ? Math.max(0, results.growth(numStreams)) * aheadSec : 0);
   return {
     numStreams,
-    isCarried: isDone && p99Sec <= chunkSec,
-    p50Sec: quantile(latencies, 0.5),
+    isCarried: isDone && foreseenSec <= chunkSec,
+    p50Sec: quantile(results.latencies, 0.5),
     p99Sec,
-    load: busySec / (clock.time - start),
+    load,
   };
+}
+
+/** How long the results of a trial took. @param numBefore results of what waited when it began, which do not count */
+function createResults(numBefore: number) {
+  const latencies: number[] = [];
+  const times: number[] = [];
+  let numSkipped = 0;
+  return {
+    latencies,
+    add(latenciesSec: readonly number[], time: number): void {
+      const counted = latenciesSec.slice(numBefore - numSkipped);
+      numSkipped += latenciesSec.length - counted.length;
+      for (const latency of counted) {
+        latencies.push(latency);
+        times.push(time);
+      }
+    },
+    numLater: (sec: number) => latencies.filter((latency) => latency > sec).length,
+    /**
+     * By how much latencies grow in a second: the slope of the line through the means of as many results as there are
+     * streams, because each stream has its own place among the others.
+     */
+    growth(numStreams: number): number {
+      const starts = Array.from({ length: Math.floor(times.length / numStreams) }, (_, round) => round * numStreams);
+      const means = (values: readonly number[]) =>
+        starts.map((start) => meanOf(values.slice(start, start + numStreams)));
+      return slopeOf(means(times), means(latencies));
+    },
+  };
+}
+
+const meanOf = (values: readonly number[]): number => values.reduce((sum, value) => sum + value, 0) / values.length;
+
+/** The slope of the line through points, by least squares; 0 through fewer than two. */
+function slopeOf(xs: readonly number[], ys: readonly number[]): number {
+  const [meanX, meanY] = [meanOf(xs), meanOf(ys)];
+  const variance = xs.reduce((sum, x) => sum + (x - meanX) ** 2, 0);
+  const covariance = xs.reduce((sum, x, i) => sum + (x - meanX) * (ys[i] - meanY), 0);
+  return variance > 0 ? covariance / variance : 0;
 }
 
 /** Chunks of the recording from a place of each stream's own on, again and again. */
@@ -136,59 +195,22 @@ function loopOf({ waveform, mode, sampleRateHz }: TrialParts, stream: number): (
   };
 }
 
-/** A stream of the mode as it is after `sec` of sound, its caches full. */
-export async function warmStream({ opened, options, waveform, sampleRateHz }: TrialParts, sec: number) {
+/** A stream of the mode that has heard so many steps, whole chunks, and no more sound than these need. */
+export async function warmStream(parts: TrialParts, numSteps: number, stepSec: number): Promise<Uint8Array> {
+  const { opened, mode, options, waveform, sampleRateHz } = parts;
   const { set } = opened;
+  let position = 0;
+  let numDone = 0;
+  const hear = async (sec: number) => {
+    const packet = new Float32Array(Math.round(sec * sampleRateHz));
+    for (let i = 0; i < packet.length; i++, position++) packet[i] = waveform[position % waveform.length];
+    set.feed(0, packet);
+    while (set.hasWork) numDone += (await set.runBatch())?.numSteps ?? 0;
+  };
   set.open(0, options, () => {});
-  const packet = new Float32Array(Math.round(sec * sampleRateHz));
-  for (let i = 0; i < packet.length; i++) packet[i] = waveform[i % waveform.length];
-  set.feed(0, packet);
-  while (set.hasWork) await set.runBatch();
+  await hear(Math.max(0, numSteps * stepSec - mode.chunkSec));
+  while (numDone < numSteps) await hear(stepSec / 2);
   const saved = set.save(0);
   set.close(0);
   return saved;
-}
-
-/** How many streams a core carries, and how one alone fares. */
-export interface Found {
-  readonly single: Trial;
-  /** The largest number of streams that was carried. */
-  readonly most: Trial;
-  /** More may be carried: there was no time to look. */
-  readonly isLowerBound: boolean;
-}
-
-/** The search ends when the step between what is carried and what is not is this small. */
-const PRECISION = 0.05;
-
-/**
- * Looks for the largest number of streams that is carried: twice as many until it is too many, then between. What is not
- * carried is tried again: a machine has other things to do now and then.
- * @param hasTime the search goes on while this is true; what was carried by then counts
- */
-export async function findCapacity(
-  tryOnce: (numStreams: number) => Promise<Trial>,
-  limit: number,
-  hasTime: () => boolean = () => true,
-): Promise<Found> {
-  const run = async (numStreams: number) => {
-    const first = await tryOnce(numStreams);
-    return first.isCarried ? first : tryOnce(numStreams);
-  };
-  const single = await run(1);
-  if (!single.isCarried) return { single, most: { ...single, numStreams: 0 }, isLowerBound: false };
-  let most = single;
-  let tooMany = limit + 1;
-  while (most.numStreams < limit && tooMany > limit && hasTime()) {
-    const trial = await run(Math.min(limit, 2 * most.numStreams));
-    if (trial.isCarried) most = trial;
-    else tooMany = trial.numStreams;
-  }
-  const isNear = () => tooMany - most.numStreams <= Math.max(1, PRECISION * most.numStreams);
-  while (tooMany <= limit && !isNear() && hasTime()) {
-    const trial = await run(Math.floor((most.numStreams + tooMany) / 2));
-    if (trial.isCarried) most = trial;
-    else tooMany = trial.numStreams;
-  }
-  return { single, most, isLowerBound: tooMany > limit ? most.numStreams < limit : !isNear() };
 }

@@ -1,48 +1,53 @@
-import { spawn } from "node:child_process";
 import { availableParallelism, cpus } from "node:os";
-import { fileURLToPath } from "node:url";
 import {
   checkStreamable,
   hasStreamMode,
   type ModelPackage,
-  openStreamSet,
   SpeechError,
+  streamCacheBytes,
   streamMode,
   streamModes,
 } from "@nemo-stt/core";
-import { BUNDLED_MODELS, nodeRuntime, openModel } from "@nemo-stt/node";
+import { BUNDLED_MODELS, openModel } from "@nemo-stt/node";
 import type { CapacityFlags } from "../commands/capacity.ts";
 import type { Console } from "../console.ts";
 import { precisionOf } from "../options.ts";
 import { createBabble } from "./babble.ts";
+import { type CoreFound, type CoreTask, openCore } from "./capacity-core.ts";
 import { type CapacityReport, capacityText, type ModeCapacity } from "./capacity-report.ts";
-import { createTrialClock, type Found, findCapacity, runTrial, type TrialParts, warmStream } from "./capacity-trial.ts";
-import { now } from "./clock.ts";
+import { openTogether } from "./capacity-together.ts";
+import type { Trial } from "./capacity-trial.ts";
 import { type Mode, modeText } from "./latency.ts";
 import { readWaveform } from "./recordings.ts";
 
 /** Measures how many streams of each mode a core carries, then all cores at once. */
 export async function capacity(flags: CapacityFlags, console: Console): Promise<void> {
   const numCores = flags.cores ?? availableParallelism();
-  const model = await openModel(flags.model ?? BUNDLED_MODELS.speech, { precision: precisionOf(flags.quantize) });
+  const path = flags.model ?? BUNDLED_MODELS.speech;
+  const model = await openModel(path, { precision: precisionOf(flags.quantize) });
   if (model.tokenizer) checkStreamable(model.spec, model.name, WITHOUT_CACHES);
   const waveform = flags.audio
     ? await readWaveform(flags.audio, model.spec.sampleRateHz, (text) => console.err(text))
     : createBabble(model.spec.sampleRateHz, BABBLE_SEC);
-  const alone = await measureAlone(model, waveform, flags, console);
-  const together = numCores > 1 ? await measureTogether(flags, numCores, alone.modes.length, console) : [alone];
-  const modes = alone.modes.map((mode, i): ModeCapacity => {
-    const inAll = together.reduce((sum, core) => sum + core.modes[i].perCore.streams, 0);
-    const isLowerBound = [alone, ...together].some((core) => core.modes[i].isLowerBound);
-    return { ...mode, inAll: { cores: numCores, streams: inAll }, ...(isLowerBound && { isLowerBound }) };
-  });
+  const modes = chosenModes(model, flags);
+  const streamBytes = streamCacheBytes(model.spec);
+  const places = Math.floor(MAX_POOL_BYTES / (PLACES_PER_STREAM * streamBytes));
+  const limit = Math.max(1, Math.min(flags.limit, places));
+  const { head, seconds } = flags;
+  const task = { head, seconds, waveform, limit };
+  const alone = await measureAlone(model, task, modes, console);
+  const processBytes = process.memoryUsage.rss();
+  const together =
+    numCores > 1
+      ? await measureTogether(path, flags, task, alone, numCores, console)
+      : alone.map((mode) => [mode.found]);
   const report: CapacityReport = {
     model: model.name,
     cpu: cpus()[0]?.model.trim() ?? "unknown processor",
     sound: flags.audio ?? "synthetic babble",
-    modes,
-    streamBytes: alone.streamBytes,
-    processBytes: alone.processBytes,
+    modes: alone.map((mode, i) => modeCapacity(mode, together[i], numCores)),
+    streamBytes,
+    processBytes,
     wanted: flags.streams,
   };
   console.out(flags.json ? JSON.stringify(report) : capacityText(report));
@@ -55,86 +60,41 @@ const BABBLE_SEC = 20;
 const MAX_POOL_BYTES = 2 * 2 ** 30;
 /** Every stream of a set may take two places. */
 const PLACES_PER_STREAM = 2;
+/** Trials of one search, about. */
+const TYPICAL_TRIALS = 6;
 
-type CoreReport = Pick<CapacityReport, "modes" | "streamBytes" | "processBytes">;
-
-/** Told how far the measurement has come. */
-interface Progress {
-  /** @param share of all that is to be done; how many trials a search takes is a guess */
-  trial(share: number): void;
-  mode(measured: ModeCapacity): void;
+/** A mode on one core, while the others are idle. */
+interface AloneFound {
+  readonly mode: Mode;
+  readonly saved: Uint8Array;
+  readonly found: CoreFound & { readonly single: Trial };
 }
 
 /** This core, with a bar that moves with every trial, or a line a mode where standard error is no terminal. */
 async function measureAlone(
   model: ModelPackage,
-  waveform: Float32Array,
-  flags: CapacityFlags,
+  task: CoreTask,
+  modes: readonly Mode[],
   console: Console,
-): Promise<CoreReport> {
+): Promise<AloneFound[]> {
   const bar = console.progress("measure one core", 1000);
-  const progress: Progress = {
-    trial: (share) => bar.update(1000 * share),
-    mode: ({ attContext, chunkSec, perCore }) => {
-      if (!console.terminals?.err) console.err(`${modeText({ attContext, chunkSec })}: ${perCore.streams} on one core`);
-    },
-  };
-  return measureCore(model, waveform, flags, progress).finally(bar.stop);
-}
-
-/** A search of a mode ends after so long, on a machine that is slow or busy; on others it is done before. */
-const SEARCH_SEC = 20;
-/** Sound of one trial that this is meant for. */
-const USUAL_SEC = 2;
-/** Trials of one search, about. */
-const TYPICAL_TRIALS = 16;
-
-/** One core: this thread, with one thread in the runtime. */
-async function measureCore(
-  model: ModelPackage,
-  waveform: Float32Array,
-  flags: CapacityFlags,
-  progress: Progress,
-): Promise<CoreReport> {
-  const clock = createTrialClock();
-  const { now } = clock;
-  const small = await openStreamSet(model, nodeRuntime(), { now, maxStreams: 1 });
-  const streamBytes = small.parts.encoder.pool.slotBytes;
-  await small.release();
-  const limit = Math.max(1, Math.min(flags.limit, Math.floor(MAX_POOL_BYTES / (PLACES_PER_STREAM * streamBytes))));
-  const opened = await openStreamSet(model, nodeRuntime(), { now, maxStreams: limit });
+  const core = await openCore(model, task);
   try {
-    const modes: ModeCapacity[] = [];
-    const chosen = chosenModes(model, flags);
-    for (const [i, mode] of chosen.entries()) {
-      const endpoint = { silence: "decoder" } as const;
-      const options = { attContext: mode.attContext, head: flags.head, endpoint };
-      const parts = { opened, clock, mode, options, waveform, sampleRateHz: model.spec.sampleRateHz };
+    const measured: AloneFound[] = [];
+    const saved = await core.warm(modes);
+    for (const [i, mode] of modes.entries()) {
       let numTrials = 0;
-      const found = await measureMode(parts, flags.seconds, limit, () => {
-        progress.trial((i + Math.min(1, ++numTrials / TYPICAL_TRIALS)) / chosen.length);
-      });
-      const measured = modeCapacity(mode, found);
-      modes.push(measured);
-      progress.trial((i + 1) / chosen.length);
-      progress.mode(measured);
+      const onTrial = () => bar.update((1000 * (i + Math.min(1, ++numTrials / TYPICAL_TRIALS))) / modes.length);
+      const found = await core.find(mode, saved[i], onTrial);
+      measured.push({ mode, saved: saved[i], found });
+      bar.update((1000 * (i + 1)) / modes.length);
+      if (!console.terminals?.err) console.err(`${modeText(mode)}: ${found.most?.numStreams ?? 0} on one core`);
     }
-    return { modes, streamBytes, processBytes: process.memoryUsage.rss() };
+    return measured;
   } finally {
-    await opened.release();
+    bar.stop();
+    await core.close();
   }
-}
-
-/** Steps that attention looks back on, and some more, in seconds of any model. */
-const WARM_SEC = 8;
-
-async function measureMode(parts: TrialParts, seconds: number, limit: number, onTrial: () => void): Promise<Found> {
-  const saved = await warmStream(parts, Math.min(WARM_SEC, Math.max(seconds, parts.mode.chunkSec) * 4));
-  // What is compiled and allocated at the first batch of a size is not counted.
-  await runTrial(parts, 1, 0, saved);
-  const end = now() + SEARCH_SEC * Math.max(1, seconds / USUAL_SEC);
-  const tryOnce = (numStreams: number) => runTrial(parts, numStreams, seconds, saved).finally(onTrial);
-  return findCapacity(tryOnce, limit, () => now() < end);
 }
 
 function chosenModes({ spec }: ModelPackage, { attContext }: CapacityFlags): Mode[] {
@@ -148,61 +108,50 @@ function chosenModes({ spec }: ModelPackage, { attContext }: CapacityFlags): Mod
   );
 }
 
-function modeCapacity({ attContext, chunkSec }: Mode, { single, most, isLowerBound }: Found): ModeCapacity {
-  return {
-    attContext,
-    chunkSec,
-    single: { p50Sec: single.p50Sec, p99Sec: single.p99Sec, load: single.load },
-    perCore: { streams: most.numStreams, p50Sec: most.p50Sec, p99Sec: most.p99Sec, load: most.load },
-    inAll: { cores: 1, streams: most.numStreams },
-    ...(isLowerBound && { isLowerBound }),
-  };
-}
-
-/** The same on several cores at once, each a process of its own. */
+/** What each of several cores carries of each mode while all work: from what one carries alone downwards. */
 async function measureTogether(
-  flags: CapacityFlags,
+  model: string,
+  { quantize }: CapacityFlags,
+  task: CoreTask,
+  alone: readonly AloneFound[],
   numCores: number,
-  numModes: number,
   console: Console,
-): Promise<CoreReport[]> {
-  const args = ["capacity", "--cores", "1", "--json", "--seconds", `${flags.seconds}`, "--limit", `${flags.limit}`];
-  if (flags.model) args.push("--model", flags.model);
-  if (flags.attContext) args.push("--att-context", flags.attContext.join(","));
-  if (flags.head) args.push("--head", flags.head);
-  if (flags.audio) args.push("--audio", flags.audio);
-  if (flags.quantize) args.push("--quantize", flags.quantize);
-  const bar = console.progress(`measure ${numCores} cores`, numCores * numModes);
+): Promise<CoreFound[][]> {
+  const numbers = alone.map(({ found }) => found.most?.numStreams ?? 0);
+  if (Math.max(...numbers) === 0) return numbers.map(() => []);
+  const bar = console.progress(`measure ${numCores} cores`, numbers.length);
   if (!console.terminals?.err) console.err(`measuring ${numCores} cores at once`);
-  let numMeasured = 0;
   try {
-    return await Promise.all(Array.from({ length: numCores }, () => runOwn(args, () => bar.update(++numMeasured))));
+    const limited = { ...task, limit: Math.max(...numbers) };
+    const cores = await openTogether(numCores, { model, precision: precisionOf(quantize), task: limited });
+    const all: CoreFound[][] = [];
+    for (const [i, { mode, saved, found }] of alone.entries()) {
+      const near = { streams: numbers[i], singleSec: found.single.p50Sec };
+      all.push(near.streams > 0 ? await cores.find({ mode, saved, near }) : []);
+      bar.update(i + 1);
+    }
+    cores.close();
+    return all;
   } finally {
     bar.stop();
   }
 }
 
-/** @param onMode told when it has measured a mode: it writes a line */
-function runOwn(args: readonly string[], onMode: () => void): Promise<CoreReport> {
-  const program = fileURLToPath(new URL("../bin.js", import.meta.url));
-  return new Promise((resolve, reject) => {
-    const child = spawn(process.execPath, [program, ...args], { stdio: ["ignore", "pipe", "pipe"] });
-    let out = "";
-    let err = "";
-    child.stdout.on("data", (bytes: Buffer) => {
-      out += bytes;
-    });
-    child.stderr.on("data", (bytes: Buffer) => {
-      err += bytes;
-      for (const character of bytes.toString("latin1")) if (character === "\n") onMode();
-    });
-    child.on("error", reject);
-    child.on("close", (status) => {
-      if (status === 0) return resolve(JSON.parse(out) as CoreReport);
-      const got = `status ${status} (${err.trim().slice(-200)})`;
-      reject(
-        new SpeechError("RUNTIME_FAILED", `capacity: expected a process a core, got ${got}. Measure with --cores 1.`),
-      );
-    });
-  });
+function modeCapacity({ mode, found }: AloneFound, together: readonly CoreFound[], cores: number): ModeCapacity {
+  const { attContext, chunkSec } = mode;
+  const { single, most } = found;
+  const { p50Sec, p99Sec, load, numStreams } = most ?? { ...single, numStreams: 0 };
+  const numbers = together.map((core) => core.most?.numStreams ?? 0);
+  const greatest = Math.max(0, ...numbers);
+  // Cores are alike: what one carries and another does not is chance, too.
+  const betweenCores = greatest > 0 ? (greatest - Math.min(...numbers)) / greatest : 0;
+  return {
+    attContext,
+    chunkSec,
+    single: { p50Sec: single.p50Sec, p99Sec: single.p99Sec, load: single.load },
+    perCore: { streams: numStreams, p50Sec, p99Sec, load },
+    inAll: { cores, streams: numbers.reduce((sum, number) => sum + number, 0) },
+    spread: Math.max(betweenCores, ...together.map(({ spread }) => spread)),
+    ...([found, ...together].some(({ isLowerBound }) => isLowerBound) && { isLowerBound: true as const }),
+  };
 }

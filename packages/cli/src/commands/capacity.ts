@@ -45,9 +45,10 @@ export function registerCapacity(program: Command, console: Console): void {
       `
 Streams arrive at their own times on a clock that goes on by what the work really took, so that a trial of N
 streams takes no longer than its work. A number of streams is carried while 99 of 100 results come before
-the next chunk of their stream is complete. First one core alone, then all at once, which share caches and
-memory. It takes a minute or two; a mode's search ends after 20 s (longer with more --seconds) with what was
-carried by then.
+the next chunk of their stream is complete, and work does not pile up. First one core alone, then all at once,
+which share caches and memory, from what one carries alone downwards. It takes about a minute; a mode's search
+ends after 20 s (longer with more --seconds) with what was carried by then. The last column says by how much
+trials contradicted each other: fewer streams were not carried another time, or on another core.
 
 Examples:
   nemo-stt capacity --streams 20

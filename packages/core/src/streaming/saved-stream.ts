@@ -109,6 +109,22 @@ export function savedStreamOptions(blob: Uint8Array): StreamOptions {
   return stream?.options ?? {};
 }
 
+/**
+ * A saved stream of one mode as one of another. It costs what one of that mode's own costs, and this is what it is for:
+ * what it remembers was heard in the first mode, and so its text is not that of either. What it has heard must be whole
+ * chunks of both.
+ */
+export function savedInMode(blob: Uint8Array, attContext: readonly [number, number]): Uint8Array {
+  const { fingerprint, stream } = readParts(blob);
+  const { options, lanes } = stream;
+  const moved = {
+    ...stream,
+    options: { ...options, attContext },
+    lanes: lanes.map((lane) => ({ ...lane, attContext })),
+  };
+  return packState(SCHEMA, String(fingerprint), moved);
+}
+
 const damaged = (what: string) => invalidState("a saved stream", what, "It is damaged; begin a new stream.");
 
 /** The JSON part. */

@@ -1,6 +1,11 @@
 import fc from "fast-check";
 import { afterAll, describe, expect, test } from "vitest";
-import { parseStreamState, savedStreamOptions, serializeStreamState } from "../../src/streaming/saved-stream.ts";
+import {
+  parseStreamState,
+  savedInMode,
+  savedStreamOptions,
+  serializeStreamState,
+} from "../../src/streaming/saved-stream.ts";
 import { openTestSet, runAlone, speech, textOf } from "./stream-runs.ts";
 
 const opened = await openTestSet(4);
@@ -42,6 +47,23 @@ describe("parseStreamState", async () => {
     const without = serializeStreamState({ ...state, options: { ...state.options, endpoint } }, parts.fingerprint);
     expect(read(without).options.endpoint).toEqual(endpoint);
     expect(savedStreamOptions(without).endpoint).toEqual(endpoint);
+  });
+
+  test("goes on in another mode that has heard the same", async () => {
+    set.open(1, { attContext: [70, 13] }, () => {});
+    set.feed(1, (await speech("garden-slt", 0, 4)).subarray(0, 2 * 14 * 1280));
+    while (set.hasWork) await set.runBatch();
+    const whole = set.save(1);
+    set.close(1);
+    const moved = savedInMode(whole, [70, 0]);
+    expect(savedStreamOptions(moved)).toMatchObject({ attContext: [70, 0] });
+    expect(read(moved).lanes[0].cache).toEqual(read(whole).lanes[0].cache);
+    set.open(1, {}, () => {}, moved);
+    expect(set.hasWork).toBe(false);
+    set.feed(1, samples.subarray(0, 1280));
+    expect((await set.runBatch())?.modes).toMatchObject([{ attContext: [70, 0] }]);
+    expect(set.hasWork).toBe(false);
+    set.close(1);
   });
 
   test("refuses every blob that was cut off or changed", () => {
