@@ -44,7 +44,7 @@ async function run(label, measure) {
   const start = performance.now();
   process.stderr.write(`${label} … `);
   try {
-    measured.set(label, await measure());
+    measured.set(label, { cpu: cpus()[0].model, passes: bench.numPasses, ...(await measure()) });
     save();
   } catch (error) {
     notMeasured.set(label, error.message);

@@ -3,12 +3,12 @@
 /** All tables as lines of Markdown. */
 export function tableOf(results) {
   const rows = rowsOf(results.measured);
-  const { cpu, numCores, node, passes, clock, isPinned } = results;
+  const { cpu, numCores, node, clock, isPinned } = results;
   const core = isPinned ? "one core that all sides share in turn" : "one thread each, in turn";
   return [
     `${cpu}, ${numCores} cores, Node ${node}; ${core}; ${clock}`,
-    ...offlineTable(rows.offline ?? [], passes),
-    ...exportTable(rows.export?.[0]),
+    ...offlineTable(rows.offline ?? [], cpu),
+    ...exportTable(rows.export?.[0], cpu),
     ...saturatedTable(rows.saturated ?? []),
     ...stepsTable(rows.saturated ?? []),
     ...floorTable(rows.floor ?? []),
@@ -21,11 +21,16 @@ export function tableOf(results) {
 /** Every list that measurements add to, joined. */
 function rowsOf(measured) {
   const rows = {};
-  for (const lists of Object.values(measured)) {
-    for (const [name, list] of Object.entries(lists)) rows[name] = [...(rows[name] ?? []), list].flat();
+  for (const { cpu, passes, ...lists } of Object.values(measured)) {
+    for (const [name, list] of Object.entries(lists)) {
+      rows[name] = [...(rows[name] ?? []), ...[list].flat().map((row) => ({ ...row, cpu, passes }))];
+    }
   }
   return rows;
 }
+
+/** Where rows of an earlier run were measured, if on another machine than the rest. */
+const elsewhere = (rows, cpu) => (rows[0].cpu === cpu ? "" : ` (measured on another machine, ${rows[0].cpu})`);
 
 /** A Markdown table, nothing where there are no rows. */
 function table(title, head, rows) {
@@ -39,9 +44,12 @@ const ms = (value) => (value < 100 ? value.toFixed(1) : value.toFixed(0));
 const mb = (bytes) => `${(bytes / 1e6).toFixed(1)} MB`;
 const modeOf = ({ attContext, chunkSec }) => `${Math.round(1000 * (chunkSec ?? 0.08 * (attContext[1] + 1)))} ms`;
 
-function offlineTable(rows, passes) {
+function offlineTable(rows, cpu) {
   if (rows.length === 0) return [];
-  const title = [`Whole recordings, ${rows[0].audioSec.toFixed(0)} s of sound, median of ${passes} passes:`, ""];
+  const title = [
+    `Whole recordings, ${rows[0].audioSec.toFixed(0)} s of sound, median of ${rows[0].passes} passes${elsewhere(rows, cpu)}:`,
+    "",
+  ];
   const head = ["offline", "weights", "sherpa-onnx runs", "ratio", "ours, × real time", "sherpa-onnx, × real time"];
   const line = (r) => [
     r.model,
@@ -54,13 +62,13 @@ function offlineTable(rows, passes) {
   return table(title, head, rows.map(line));
 }
 
-function exportTable(e) {
+function exportTable(e, cpu) {
   if (!e) return [];
   const own = `${((e.peakBytes - e.nodeBytes) / 1e6).toFixed(0)} MB above Node's own ${(e.nodeBytes / 1e6).toFixed(0)} MB`;
   return table(
     [],
     [
-      "export of the 114 M hybrid, command line",
+      `export of the 114 M hybrid, command line${elsewhere([e], cpu)}`,
       "ours",
       "NeMo 3.0.0 (a run of its own, on another machine of 2 cores)",
       "ratio",
