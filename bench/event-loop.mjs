@@ -1,9 +1,11 @@
 // How long the main thread of an engine in threads keeps its event loop waiting, in ms: while nothing is done, while
 // packets of many streams come in real time, and while the same streams are fed as fast as they take it.
 //   npm run build && node bench/event-loop.mjs [STREAMS] [SECONDS OF SOUND] [THREADS] [--ahead]
-// A timer of 1 ms measures it, so 1 ms is nothing. What other programs and the engine's own threads take shows too, unless
-// the main thread is `--ahead` of all others (Linux, root).
+// A timer of 1 ms measures it, so 1 ms is nothing. What other programs and the engine's own threads take shows too, less so
+// when the main thread is `--ahead` of all others (Linux, root). "worked" is what the main thread itself did between two
+// calls of such a timer, in processor time, which the system counts in steps of some ms where it never slept (Linux).
 import { execFileSync } from "node:child_process";
+import { openSync, readSync } from "node:fs";
 import { loadavg } from "node:os";
 import { monitorEventLoopDelay } from "node:perf_hooks";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -38,17 +40,48 @@ function inRealTime(id, startMs) {
 
 const playAll = (waitOf) => Promise.all(sounds.map((_, id) => play(id, waitOf?.(id))));
 
+const schedule = process.platform === "linux" && openSync(`/proc/self/task/${process.pid}/schedstat`, "r");
+
+/** Processor time of the main thread. */
+function workedMs() {
+  if (!schedule) return Number.NaN;
+  const text = Buffer.alloc(64);
+  return Number.parseInt(text.toString("latin1", 0, readSync(schedule, text, 0, text.length, 0)), 10) / 1e6;
+}
+
+/** Notes what the main thread does between two calls of a timer; what is returned ends it and gives the times, sorted. */
+function watchWork() {
+  const times = [];
+  let last = workedMs();
+  const timer = setInterval(() => {
+    const now = workedMs();
+    times.push(now - last);
+    last = now;
+  }, 1);
+  return () => {
+    clearInterval(timer);
+    return times.sort((a, b) => a - b);
+  };
+}
+
 async function measure(name, action) {
   const load = loadavg()[0].toFixed(1);
   const delay = monitorEventLoopDelay({ resolution: 1 });
   const startMs = performance.now();
+  const endWork = watchWork();
   delay.enable();
   await action(startMs);
   delay.disable();
+  const work = endWork();
   const sec = ((performance.now() - startMs) / 1000).toFixed(1);
   const [p50, p99, p999] = [50, 99, 99.9].map((share) => (delay.percentile(share) / 1e6).toFixed(1));
   const most = (delay.max / 1e6).toFixed(1);
-  console.log(`${name}: p50 ${p50}, p99 ${p99}, p99.9 ${p999}, max ${most} (${sec} s; load before ${load})`);
+  const [worked99, worked999, workedMost] = [0.99, 0.999, 1].map((share) =>
+    work[Math.ceil(share * work.length) - 1].toFixed(1),
+  );
+  console.log(
+    `${name}: p50 ${p50}, p99 ${p99}, p99.9 ${p999}, max ${most}; worked p99 ${worked99}, p99.9 ${worked999}, max ${workedMost} (${sec} s; load before ${load})`,
+  );
 }
 
 // Only now, as threads inherit it.

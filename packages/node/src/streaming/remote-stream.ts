@@ -90,6 +90,7 @@ export class RemoteStream implements EngineStream {
   #numCrashes = 0;
   #snapshotAt: number;
   #lastAskedSec: number;
+  #isOpened = false;
   #isResting = false;
   #post: PostCommand = () => {};
   #state: "open" | "finishing" | "ended" = "open";
@@ -242,12 +243,17 @@ export class RemoteStream implements EngineStream {
   /** Takes what the thread tells. */
   receive(report: StreamReport): void {
     if (this.#state === "ended") return;
-    if (report.kind === "opened") this.#opening.resolve();
+    if (report.kind === "opened") this.#open();
     else if (report.kind === "failed") this.fail(unpackError(report.error));
     else if (report.kind === "events") this.#tell(report.first, report.events);
     else if (report.kind === "fed") this.#takeIn(report.end);
     else if (report.kind === "saved") this.#keep(report);
     else if (this.#requests.done(report.request) === "finish") this.#end(undefined);
+  }
+
+  #open(): void {
+    this.#isOpened = true;
+    this.#opening.resolve();
   }
 
   /** Ends the stream for a reason of its engine's. */
@@ -319,7 +325,8 @@ export class RemoteStream implements EngineStream {
     this.#failure = error;
     this.#requests.end(error);
     for (const { turn } of this.#waiting.splice(0)) error ? turn.reject(error) : turn.resolve();
-    this.#opening.reject(error ?? this.#closed());
+    // An error takes longer to make than all else here, and many streams may end at once.
+    if (!this.#isOpened) this.#opening.reject(error ?? this.#closed());
     this.#log.dropBefore(this.#log.end);
     this.#log.trim();
     if (error) this.#ending.reject(error);

@@ -47,7 +47,7 @@ export interface ThreadedEngineOptions {
   readonly start: ThreadOptions;
 }
 
-/** What callers that wait for `feed` may take of a turn of the event loop: who else has something to do waits so long. */
+/** What callers of `open` and those that wait for `feed` may take of a turn of the event loop: who else has something to do waits so long. */
 const MAX_TURN_MS = 1;
 /** How often idle streams are looked for. */
 const SWEEP_SEC = 1;
@@ -108,6 +108,7 @@ export class ThreadedEngine implements Engine, ThreadHost, RemoteHost {
 
   async open(options: StreamOptions, onEvent: (event: StreamEvent) => void, saved?: Uint8Array): Promise<EngineStream> {
     checkOpenArguments(options, onEvent);
+    await this.pause();
     if (this.#isDraining || this.#closing) throw ended();
     const chosen = saved ? savedStreamOptions(saved) : options;
     const lanes = this.#kind.lanesOf(chosen);
@@ -170,6 +171,7 @@ export class ThreadedEngine implements Engine, ThreadHost, RemoteHost {
     setImmediate(() => this.#flush());
   }
 
+  /** Nothing while this turn of the event loop may take more; fulfilled in the next one otherwise. */
   pause(): Promise<void> | undefined {
     const turn = this.#turn;
     return turn && performance.now() - turn.since > MAX_TURN_MS ? turn.end.promise : undefined;
