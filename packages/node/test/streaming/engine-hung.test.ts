@@ -75,7 +75,7 @@ describe("an engine whose thread hangs", () => {
       await exited;
       await engine.close();
     },
-    60_000,
+    180_000,
   );
 });
 
