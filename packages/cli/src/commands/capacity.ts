@@ -46,7 +46,7 @@ export function registerCapacity(program: Command, console: Console): void {
 Streams arrive at their own times on a clock that goes on by what the work really took, so that a trial of N
 streams takes no longer than its work. A number of streams is carried while 99 of 100 results come before
 the next chunk of their stream is complete, and work does not pile up. First one core alone, then all at once,
-which share caches and memory, from what one carries alone downwards. It takes about a minute; a mode's search
+which share caches and memory, from what one carries alone downwards. It takes one to three minutes; a mode's search
 ends after 20 s (longer with more --seconds) with what was carried by then. The last column says by how much
 trials contradicted each other: fewer streams were not carried another time, or on another core.
 
