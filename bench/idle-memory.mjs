@@ -1,7 +1,7 @@
 // Memory of idle streams of an engine in threads: what each takes beyond the engine, as a multiple of its caches.
 //   npm run build && node bench/idle-memory.mjs [STREAMS] [SECONDS OF SOUND]
 // "held" is what both threads refer to, and the caches; "resident" is the process, with what its allocator keeps of freed
-// memory: some 30 MB more or less, however many streams there are.
+// memory: tens of MB more or less, however many streams there are.
 import { once } from "node:events";
 import { setTimeout as sleep } from "node:timers/promises";
 import { setFlagsFromString } from "node:v8";
