@@ -219,7 +219,7 @@ export async function dumpStream(
     ["encoder", float32(encoded, [1, outputSize(model.spec), numSteps])],
     ["encoder_len", int64([numSteps])],
   ]);
-  const lastTime = convCache(model.spec.encoder as ConformerSpec, cache);
+  const lastTime = lastTimeOf(model.spec.encoder as ConformerSpec, cache);
   if (lastTime) tensors.set("cache_last_time", lastTime);
   // A recording without a step has every tensor all the same.
   if (ctc) tensors.set("log_probs", float32(logProbs ?? new Float32Array(0), [1, numSteps, ctc.numClasses]));
@@ -233,8 +233,11 @@ export async function dumpStream(
   return tensors;
 }
 
-/** The convolutions' part of a cache, `[layer, 1, model, kernel - 1]`, zero before the stream's beginning. */
-function convCache(encoder: ConformerSpec, { numSteps, rows }: SavedCache): Tensor | undefined {
+/**
+ * What the convolutions of all layers remember, as NeMo's `cache_last_time`: float32 `[layer, 1, model, kernel - 1]`, zero
+ * before the stream's beginning. Undefined where they look back on nothing.
+ */
+export function lastTimeOf(encoder: ConformerSpec, { numSteps, rows }: SavedCache): Tensor | undefined {
   const { maxLeft, convLeft } = streamGeometry(encoder);
   const { numLayers, modelSize } = encoder;
   if (convLeft === 0) return undefined;

@@ -1,5 +1,5 @@
 import type { ConformerSpec } from "../config/spec.ts";
-import { hasStreamMode, streamGeometry, streamObstacle } from "../config/streaming.ts";
+import { hasStreamMode, streamObstacle } from "../config/streaming.ts";
 import { createFeatureExtractor } from "../features/extractor.ts";
 import type { AcousticModel } from "../recognition/acoustic.ts";
 import type { Head } from "../recognition/head-decoder.ts";
@@ -9,7 +9,7 @@ import { computeStages, type Stages } from "../recognition/stages.ts";
 import { type Check, compareEqual, compareNumbers, excused, type Reference } from "../recognition/verify-checks.ts";
 import { float32, type Tensor } from "../tensor.ts";
 import type { OpenStreamSet } from "./open-engine.ts";
-import { type StreamedStages, streamRecordings } from "./streamed-stages.ts";
+import { lastTimeOf, type StreamedStages, streamRecordings } from "./streamed-stages.ts";
 
 /** What a reference tells of NeMo's own stream of one recording. */
 interface StreamFacts {
@@ -235,25 +235,18 @@ function* checkConvCaches(
   where: string,
   kind: string,
 ): Generator<Check> {
-  const { maxLeft, convLeft } = streamGeometry(encoder);
-  const { modelSize, numLayers } = encoder;
-  const keptLeft = Math.min(maxLeft, numSteps);
-  const kept = Math.min(convLeft, numSteps);
-  const first = Math.max(0, numSteps - kept, theirs - convLeft);
+  const lastTime = lastTimeOf(encoder, cache);
+  if (!lastTime) return;
+  const [numLayers, , modelSize, convLeft] = lastTime.dims;
+  const first = Math.max(0, numSteps - convLeft, theirs - convLeft);
   const end = Math.min(equal, numSteps, theirs);
   if (first >= end) return;
-  const own: number[] = [];
-  const nemo: number[] = [];
-  const data = expected.data as Float32Array;
-  for (let layer = 0; layer < numLayers; layer++) {
-    const begin = layer * (2 * keptLeft + kept) + 2 * keptLeft;
-    for (let step = first; step < end; step++) {
-      const row = begin + step - (numSteps - kept);
-      for (let m = 0; m < modelSize; m++) {
-        own.push(cache.rows[row * modelSize + m]);
-        nemo.push(data[(layer * modelSize + m) * convLeft + step - (theirs - convLeft)]);
-      }
-    }
-  }
+  /** Steps `[first, end)` of rows whose last step is the one before `endStep`. */
+  const shared = ({ data }: Tensor, endStep: number): number[] =>
+    Array.from({ length: numLayers * modelSize }, (_, row) => {
+      const begin = row * convLeft - (endStep - convLeft);
+      return [...(data as Float32Array).subarray(begin + first, begin + end)];
+    }).flat();
+  const [own, nemo] = [shared(lastTime, numSteps), shared(expected, theirs)];
   yield staged(`${kind} conv caches`, compareNumbers(where, "encoder", own, nemo));
 }

@@ -27,7 +27,7 @@ export interface RemoteHost {
   now(): number;
   /** Has `send` called soon, together with those of other streams. */
   schedule(stream: RemoteStream): void;
-  /** Nothing while this turn of the event loop may take more sound; fulfilled in the next one otherwise. */
+  /** Nothing while this turn of the event loop may take more; fulfilled in the next one otherwise. */
   pause(): Promise<void> | undefined;
   /** Forgets a stream that has ended. */
   remove(stream: RemoteStream): void;

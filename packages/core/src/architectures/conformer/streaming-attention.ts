@@ -56,6 +56,7 @@ interface SeveralChunks {
   readonly rowOrder: Value;
 }
 
+/** Masks, distances and orders of one call, from where its streams are. */
 export function sharedAttention(
   net: Net,
   spec: ConformerSpec,
@@ -134,7 +135,10 @@ function severalChunks(
   };
 }
 
-/** Self-attention of new steps to the ring and to each other, on rows `[batch · step, model]`. */
+/**
+ * Self-attention of new steps to the ring and to each other, on rows `[batch · step, model]`.
+ * @param kept takes the layer's new keys and values, `[batch, head, step, headSize]`
+ */
 export function cachedAttention(
   net: Net,
   spec: ConformerSpec,
