@@ -84,7 +84,6 @@ function save() {
     cpu: cpus()[0].model,
     numCores: cpus().length,
     node: process.version,
-    passes: bench.numPasses,
     clock: clockName,
     isPinned,
     measured: Object.fromEntries(measured),
@@ -107,6 +106,7 @@ try {
 } finally {
   rmSync(folder, { recursive: true, force: true });
 }
+
 /** Rows of an earlier run stay in the file. */
 function hasNemoRows(what) {
   const rows = [...measured].filter(([label]) => label.startsWith(what === "streams" ? "streaming" : "offline"));

@@ -7,13 +7,19 @@ export function tableOf(results) {
   const core = isPinned ? "one core that all sides share in turn" : "one thread each, in turn";
   return [
     `${cpu}, ${numCores} cores, Node ${node}; ${core}; ${clock}`,
-    ...offlineTable(rows.offline ?? [], cpu),
-    ...exportTable(rows.export?.[0], cpu),
+    ...offlineTable(rows.offline ?? []),
+    ...elsewhere(rows.offline, cpu),
+    ...exportTable(rows.export?.[0]),
+    ...elsewhere(rows.export, cpu),
     ...saturatedTable(rows.saturated ?? []),
     ...stepsTable(rows.saturated ?? []),
+    ...elsewhere(rows.saturated, cpu),
     ...floorTable(rows.floor ?? []),
+    ...elsewhere(rows.floor, cpu),
     ...pacedTable(rows.paced ?? []),
+    ...elsewhere(rows.paced, cpu),
     ...memoryTable(rows.saturated ?? [], rows.day ?? []),
+    ...elsewhere(rows.day, cpu),
     ...Object.entries(results.notMeasured).flatMap(([label, reason]) => ["", `Not measured: ${label}: ${reason}`]),
   ];
 }
@@ -29,8 +35,17 @@ function rowsOf(measured) {
   return rows;
 }
 
-/** Where rows of an earlier run were measured, if on another machine than the rest. */
-const elsewhere = (rows, cpu) => (rows[0].cpu === cpu ? "" : ` (measured on another machine, ${rows[0].cpu})`);
+/** Which rows of an earlier run were measured on other machines than that of the rest. */
+function elsewhere(rows = [], cpu) {
+  const others = [...new Set(rows.map((row) => row.cpu))].filter((other) => other !== cpu);
+  return others.flatMap((other) => {
+    const count = rows.filter((row) => row.cpu === other).length;
+    return [
+      "",
+      `${count === rows.length ? "All" : `${count} of ${rows.length}`} of these rows: on another machine, ${other}.`,
+    ];
+  });
+}
 
 /** A Markdown table, nothing where there are no rows. */
 function table(title, head, rows) {
@@ -44,10 +59,10 @@ const ms = (value) => (value < 100 ? value.toFixed(1) : value.toFixed(0));
 const mb = (bytes) => `${(bytes / 1e6).toFixed(1)} MB`;
 const modeOf = ({ attContext, chunkSec }) => `${Math.round(1000 * (chunkSec ?? 0.08 * (attContext[1] + 1)))} ms`;
 
-function offlineTable(rows, cpu) {
+function offlineTable(rows) {
   if (rows.length === 0) return [];
   const title = [
-    `Whole recordings, ${rows[0].audioSec.toFixed(0)} s of sound, median of ${rows[0].passes} passes${elsewhere(rows, cpu)}:`,
+    `Whole recordings, ${rows[0].audioSec.toFixed(0)} s of sound, median of ${rows[0].passes} passes:`,
     "",
   ];
   const head = ["offline", "weights", "sherpa-onnx runs", "ratio", "ours, × real time", "sherpa-onnx, × real time"];
@@ -62,13 +77,13 @@ function offlineTable(rows, cpu) {
   return table(title, head, rows.map(line));
 }
 
-function exportTable(e, cpu) {
+function exportTable(e) {
   if (!e) return [];
   const own = `${((e.peakBytes - e.nodeBytes) / 1e6).toFixed(0)} MB above Node's own ${(e.nodeBytes / 1e6).toFixed(0)} MB`;
   return table(
     [],
     [
-      `export of the 114 M hybrid, command line${elsewhere([e], cpu)}`,
+      "export of the 114 M hybrid, command line",
       "ours",
       "NeMo 3.0.0 (a run of its own, on another machine of 2 cores)",
       "ratio",
