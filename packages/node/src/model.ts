@@ -163,7 +163,7 @@ function isOlderExport(name: string, family: string): boolean {
 }
 
 /** Counts up whenever the same checkpoint would be exported differently, so that old cache entries are not used. */
-const EXPORT_VERSION = 12;
+const EXPORT_VERSION = 13;
 
 /**
  * Opens a checkpoint (a `.nemo`, or the folder of an extracted one) for as long as `use` runs.

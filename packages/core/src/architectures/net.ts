@@ -111,16 +111,23 @@ function constant(
  * `scale · (x · Wᵀ + b)` for rows `[row, in]` and torch's `[out, in]` weights; a convolution of kernel 1 is the same thing.
  *
  * The weight stays as the checkpoint has it (`transB`), and the factor is the operator's own `alpha` and `beta`, so that
- * exporting copies bytes and computes nothing.
+ * exporting copies bytes and computes nothing. Weights that are `filled` become so when the runtime loads the graph; int8
+ * has no use for it.
  */
 export function linear(
   net: Net,
   x: Value,
   prefix: string,
-  options: { scale?: number; sizes?: [number, number] } = {},
+  options: { scale?: number; sizes?: [number, number]; filled?: Filled } = {},
 ): Value {
   const layer = linearOf(net, prefix, options);
-  return net.precision === "int8" ? int8Linear(net, x, layer) : gemm(net, x, layer);
+  return net.precision === "int8" ? int8Linear(net, x, layer) : gemm(net, x, layer, options.filled);
+}
+
+/** Numbers behind each row that a layer takes, which it does not heed, and zeros behind each that it gives. */
+export interface Filled {
+  readonly numIn?: number;
+  readonly numOut?: number;
 }
 
 /** Linear layers of the same input, each as `linear`. */
@@ -143,9 +150,14 @@ function linearOf({ w }: Net, prefix: string, options: { scale?: number; sizes?:
   return { prefix, numIn, numOut, bias, scale: options.scale ?? 1 };
 }
 
-function gemm(net: Net, x: Value, { prefix, numIn, numOut, bias, scale }: LinearLayer): Value {
-  const inputs = [x, weight(net, `${prefix}.weight`, [numOut, numIn]), ...(bias ? [weight(net, bias)] : [])];
-  return net.g.op("Gemm", inputs, { transB: 1, alpha: float(scale), beta: float(scale) });
+function gemm(net: Net, x: Value, { prefix, numIn, numOut, bias, scale }: LinearLayer, filled: Filled = {}): Value {
+  const { g } = net;
+  const { numIn: fillIn = 0, numOut: fillOut = 0 } = filled;
+  const fill = (value: Value, pads: readonly number[]) =>
+    pads.some((size) => size > 0) ? g.op("Pad", [value, g.ints(pads)]) : value;
+  const columns = fill(weight(net, `${prefix}.weight`, [numOut, numIn]), [0, 0, fillOut, fillIn]);
+  const inputs = [x, columns, ...(bias ? [fill(weight(net, bias), [0, fillOut])] : [])];
+  return g.op("Gemm", inputs, { transB: 1, alpha: float(scale), beta: float(scale) });
 }
 
 /** Layer normalisation with the affine parameters of a checkpoint. */

@@ -4,7 +4,7 @@ import type { Hypothesis } from "../decoding/hypothesis.ts";
 import type { OpenHypothesis } from "../decoding/open-hypothesis.ts";
 import type { Head } from "../recognition/head-decoder.ts";
 import type { Tokenizer } from "../tokenizer/tokenizer.ts";
-import { buildTranscript } from "../transcript/build.ts";
+import { buildTranscript, buildWords } from "../transcript/build.ts";
 import type { HeadCalibration } from "../transcript/calibration.ts";
 import { eventName, separateEvents, textOf, textRules } from "../transcript/text.ts";
 import type { TimedText } from "../transcript/transcript.ts";
@@ -103,25 +103,21 @@ export function createUtterances(parts: UtteranceParts, saved?: SavedUtterances)
   const eouId = tokenizer.pieces.findIndex((_, id) => eventName(id, tokenizer) === spec.decoding.eouString);
   const textual = textRules(tokenizer, spec.decoding, head);
   const units = createTextUnits(tokenizer, textual.marks);
+  /** Times end with the sound that was heard: a recording may end inside of its last step, which is known only later. */
+  const writing = (durationSec: number) => ({ spec, head, durationSec, calibration: parts.calibration });
   const transcript = (tokens: Hypothesis, durationSec: number) =>
-    buildTranscript(tokens, tokenizer, {
-      spec,
-      head,
-      timestamps: "steps",
-      durationSec,
-      calibration: parts.calibration,
-    });
-  /**
-   * Times end with the sound that was heard: a recording may end inside of its last step, which is known only later.
-   * Tokens that are events stand beside the text, not in it: a stream's text is what was said.
-   */
+    buildTranscript(tokens, tokenizer, { ...writing(durationSec), timestamps: "steps" });
+  /** Tokens that are events stand beside the text, not in it: a stream's text is what was said. */
+  const speechOf = (tokens: Hypothesis) => separateEvents(tokens, textual);
   const transcriptOf = (tokens: Hypothesis, durationSec: number) => {
-    const { speech, events } = separateEvents(tokens, spec.decoding, textual);
+    const { speech, events } = speechOf(tokens);
     return {
       ...transcript(speech, durationSec),
-      ...(events.tokens.length > 0 && { events: transcript(events, durationSec).events }),
+      ...(events && { events: transcript(events, durationSec).events }),
     };
   };
+  const wordsOf = (tokens: Hypothesis, durationSec: number) =>
+    buildWords(speechOf(tokens).speech, tokenizer, writing(durationSec));
 
   function finalOf(end: number, reason: FinalEvent["reason"], heardSec: number): FinalEvent[] {
     const part = sliceHypothesis(hypothesis, state.numFinal, end);
@@ -195,11 +191,11 @@ export function createUtterances(parts: UtteranceParts, saved?: SavedUtterances)
     if (fast === undefined && length === numTold) return [];
     numTold = length;
     const part = sliceHypothesis(hypothesis, state.numFinal, hypothesis.tokens.length);
-    const slow = transcriptOf(part, heardSec);
+    const slow = wordsOf(part, heardSec);
     const stable = stableText();
     // A checkpoint's own pattern of tags may take away what stood there: then nothing more is promised.
     if (stable.startsWith(state.stableText) && slow.text.startsWith(stable)) state.stableText = stable;
-    const joined = fast ? transcriptOf(joinLanes(part, tokensAhead(fast)), heardSec) : slow;
+    const joined = fast ? wordsOf(joinLanes(part, tokensAhead(fast)), heardSec) : slow;
     const { text, words } = joined.text.startsWith(state.stableText) ? joined : slow;
     if (text === state.interimText) return [];
     state.interimText = text;
@@ -209,8 +205,7 @@ export function createUtterances(parts: UtteranceParts, saved?: SavedUtterances)
   /** The text of the utterance before its last unit: that may still grow, or begin the next utterance. */
   function stableText(): string {
     const end = units.lastBegin(hypothesis.tokens, state.numFinal);
-    const { speech } = separateEvents(sliceHypothesis(hypothesis, state.numFinal, end), spec.decoding, textual);
-    return textOf(speech.tokens, textual);
+    return textOf(speechOf(sliceHypothesis(hypothesis, state.numFinal, end)).speech.tokens, textual);
   }
 
   /** What the faster lane has beyond the slower one; forgets the tokens that it needs no more. */

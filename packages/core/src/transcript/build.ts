@@ -47,7 +47,7 @@ export function buildTranscript(hypothesis: Hypothesis, tokenizer: Tokenizer, op
   const { spec, head } = options;
   const { decoding } = spec;
   const rules = textRules(tokenizer, decoding, head);
-  const { speech, events } = separateEvents(hypothesis, decoding, rules);
+  const { speech, events } = separateEvents(hypothesis, rules);
   const timed = timing(options);
   const isNemo = options.timestamps === "nemo";
   const shown = isNemo ? hypothesis : speech;
@@ -57,24 +57,47 @@ export function buildTranscript(hypothesis: Hypothesis, tokenizer: Tokenizer, op
     ...timed(token),
     ...confidenceOf(shown, [i], decoding.confidence.aggregation, options.calibration?.token),
   }));
-  const words = times.words.map((word) => ({
-    ...timed(word),
-    ...confidenceOf(shown, word.tokenIndices, decoding.confidence.aggregation, options.calibration?.word),
-  }));
   return {
     text: textOf(hypothesis.tokens, rules),
     durationSec: options.durationSec,
     tokens,
-    words,
+    words: times.words.map((word) => timedWord(word, shown, timed, options)),
     segments: times.segments.map(timed),
     head,
-    ...(events.tokens.length > 0 && {
+    ...(events && {
       events: events.tokens.map((token, i) => ({
         ...timed({ text: eventName(token, tokenizer), startStep: events.steps[i], endStep: events.endSteps[i] }),
         ...confidenceOf(events, [i], decoding.confidence.aggregation),
       })),
     }),
   };
+}
+
+/**
+ * Text and words of a transcript alone, with real times: for what is told again with every chunk.
+ * @param speech a hypothesis without events
+ */
+export function buildWords(
+  speech: Hypothesis,
+  tokenizer: Tokenizer,
+  options: Omit<TranscriptOptions, "timestamps">,
+): Pick<Transcript, "text" | "words"> {
+  const { decoding } = options.spec;
+  const rules = textRules(tokenizer, decoding, options.head);
+  const timed = timing({ ...options, timestamps: "steps" });
+  const text = textOf(speech.tokens, rules);
+  const words = stepWords(speech, rules, decoding.wordSeparator, text);
+  return { text, words: words.map((word) => timedWord(word, speech, timed, options)) };
+}
+
+function timedWord(
+  word: WordOffsets,
+  hypothesis: Hypothesis,
+  timed: (offsets: Offsets) => TimedText,
+  { spec, calibration }: Pick<TranscriptOptions, "spec" | "calibration">,
+): TimedText {
+  const { aggregation } = spec.decoding.confidence;
+  return { ...timed(word), ...confidenceOf(hypothesis, word.tokenIndices, aggregation, calibration?.word) };
 }
 
 interface Times {
@@ -95,7 +118,7 @@ function stepTimes(speech: Hypothesis, rules: TextRules, decoding: ModelSpec["de
     startStep: speech.steps[i],
     endStep: speech.endSteps[i],
   }));
-  const words = stepWords(speech, rules, decoding.wordSeparator);
+  const words = stepWords(speech, rules, decoding.wordSeparator, textOf(speech.tokens, rules));
   return { tokens, words, segments: stepSegments(words, decoding) };
 }
 

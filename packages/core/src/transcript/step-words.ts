@@ -15,17 +15,23 @@ interface Group {
  * Words are in order and do not overlap: one that is not over when the next begins ends there.
  *
  * The words are those of the text: joined with spaces they are the text, but for repeated spaces.
+ * @param text what the hypothesis reads
  */
-export function stepWords(hypothesis: Hypothesis, rules: TextRules, wordSeparator: string): WordOffsets[] {
+export function stepWords(
+  hypothesis: Hypothesis,
+  rules: TextRules,
+  wordSeparator: string,
+  text: string = textOf(hypothesis.tokens, rules),
+): WordOffsets[] {
   const { tokens, steps, endSteps } = hypothesis;
-  const groups = matchText(groupTokens(tokens, rules, wordSeparator), textOf(tokens, rules));
+  const groups = matchText(groupTokens(tokens, rules, wordSeparator), text);
   const ranges = groups.map(({ tokenIndices }) => spokenRange(tokenIndices, tokens, rules));
-  return groups.map(({ text, tokenIndices }, i) => {
+  return groups.map(({ text: word, tokenIndices }, i) => {
     const { first, last } = ranges[i];
     const nextStep = i + 1 < groups.length ? steps[ranges[i + 1].first] : Infinity;
     const startStep = steps[first];
     const endStep = Math.max(startStep, Math.min(endSteps[last], nextStep));
-    return { text, startStep, endStep, tokenIndices };
+    return { text: word, startStep, endStep, tokenIndices };
   });
 }
 
@@ -101,8 +107,8 @@ function matchText(groups: readonly Group[], text: string): Group[] {
 }
 
 /** The first token of a word that shows anything, and its last one that is more than punctuation. */
-function spokenRange(indices: readonly number[], ids: readonly number[], { tokenizer, marks }: TextRules) {
-  const shown = indices.map((i) => tokenizer.decode([ids[i]]).trim());
+function spokenRange(indices: readonly number[], ids: readonly number[], { shownOf, marks }: TextRules) {
+  const shown = indices.map((i) => shownOf(ids[i]));
   const first = Math.max(
     0,
     shown.findIndex((text) => text !== ""),

@@ -10,14 +10,50 @@ export interface TextRules {
   readonly tokenizer: Tokenizer;
   /** The punctuation marks that the vocabulary can write. */
   readonly marks: ReadonlySet<string>;
+  /** What a token shows by itself. */
+  readonly shownOf: (token: number) => string;
   /** Takes language tags out of a text, where they are to be taken out. */
   readonly stripTags: ((text: string) => string) | undefined;
+  /** True for a token that stands beside the text (see `separateEvents`). */
+  readonly isEvent: (token: number) => boolean;
 }
 
 /** What of a checkpoint's decoding decides on texts. */
 export type TextSpec = Pick<DecodingSpec, "eouString" | "eobString" | "stripLangTags" | "langTagPattern">;
 
-const vocabularies = new WeakMap<Tokenizer, Pick<TextRules, "tokenizer" | "marks">>();
+/** What is known of a vocabulary, and the rules of every way in which it is written: they are asked for with each text. */
+interface Vocabulary {
+  readonly base: Pick<TextRules, "tokenizer" | "marks" | "shownOf">;
+  readonly rules: Readonly<Record<"ctc" | "transducer", WeakMap<TextSpec, TextRules>>>;
+}
+
+const vocabularies = new WeakMap<Tokenizer, Vocabulary>();
+
+/** The same function, which computes each token's value once. */
+function perToken<T>(numTokens: number, make: (token: number) => T): (token: number) => T {
+  const known = new Array<T | undefined>(numTokens).fill(undefined);
+  return (token) => {
+    known[token] ??= make(token);
+    return known[token];
+  };
+}
+
+function vocabularyOf(tokenizer: Tokenizer): Vocabulary {
+  const known = vocabularies.get(tokenizer);
+  if (known) return known;
+  const { data, pieces } = tokenizer;
+  const printing = data.kind === "wordpiece" ? createTokenizer({ ...data, special: [] }) : tokenizer;
+  const made = {
+    base: {
+      tokenizer: printing,
+      marks: supportedPunctuation(pieces),
+      shownOf: perToken(pieces.length, (token) => printing.decode([token]).trim()),
+    },
+    rules: { ctc: new WeakMap(), transducer: new WeakMap() },
+  };
+  vocabularies.set(tokenizer, made);
+  return made;
+}
 
 /**
  * The rules by which a model's transcripts are written. NeMo decodes transcripts piece by piece, so that a BERT
@@ -25,15 +61,19 @@ const vocabularies = new WeakMap<Tokenizer, Pick<TextRules, "tokenizer" | "marks
  * transducers that ask for it.
  */
 export function textRules(tokenizer: Tokenizer, spec: TextSpec, head: "ctc" | "transducer"): TextRules {
-  let vocabulary = vocabularies.get(tokenizer);
-  if (!vocabulary) {
-    const { data } = tokenizer;
-    const printing = data.kind === "wordpiece" ? createTokenizer({ ...data, special: [] }) : tokenizer;
-    vocabulary = { tokenizer: printing, marks: supportedPunctuation(tokenizer.pieces) };
-    vocabularies.set(tokenizer, vocabulary);
-  }
+  const { base, rules } = vocabularyOf(tokenizer);
+  const known = rules[head].get(spec);
+  if (known) return known;
   const strips = spec.stripLangTags && head === "transducer";
-  return { ...vocabulary, stripTags: strips ? (text) => stripLangTags(text, spec.langTagPattern) : undefined };
+  const stripTags = strips ? (text: string) => stripLangTags(text, spec.langTagPattern) : undefined;
+  const isEvent = perToken(tokenizer.pieces.length, (token) => {
+    const name = eventName(token, base.tokenizer);
+    if (name.trim() === "") return false;
+    return name === spec.eouString || name === spec.eobString || stripTags?.(name) === "";
+  });
+  const made = { ...base, stripTags, isEvent };
+  rules[head].set(spec, made);
+  return made;
 }
 
 /** The text of ids as NeMo prints it (`decode_tokens_to_str_with_strip_punctuation`). */
@@ -51,22 +91,20 @@ export function startsWithMark(text: string, marks: ReadonlySet<string>): boolea
 /** Speech and what is no speech: two hypotheses out of one. */
 export interface Separated {
   readonly speech: Hypothesis;
-  readonly events: Hypothesis;
+  /** Undefined where there are none. */
+  readonly events: Hypothesis | undefined;
 }
 
 /**
  * Takes out the tokens that are events: `<EOU>` and `<EOB>` (end of an utterance, of a backchannel) and, where they are
  * to be stripped, language tags that are one piece.
  */
-export function separateEvents(hypothesis: Hypothesis, spec: TextSpec, rules: TextRules): Separated {
-  const isEvent = hypothesis.tokens.map((token) => {
-    const name = eventName(token, rules.tokenizer);
-    if (name.trim() === "") return false;
-    return name === spec.eouString || name === spec.eobString || rules.stripTags?.(name) === "";
-  });
+export function separateEvents(hypothesis: Hypothesis, { isEvent }: TextRules): Separated {
+  const { tokens } = hypothesis;
+  if (!tokens.some(isEvent)) return { speech: hypothesis, events: undefined };
   return {
-    speech: selectTokens(hypothesis, (i) => !isEvent[i]),
-    events: selectTokens(hypothesis, (i) => isEvent[i]),
+    speech: selectTokens(hypothesis, (i) => !isEvent(tokens[i])),
+    events: selectTokens(hypothesis, (i) => isEvent(tokens[i])),
   };
 }
 

@@ -210,11 +210,14 @@ const WIDE: ConformerSpec = {
   reduction: undefined,
 };
 
-/** One head, whose products with a ring the runtime might take for products of all rows of a batch. */
+/**
+ * One head, whose products with a ring the runtime might take for products of all rows of a batch, and hidden rows of whole
+ * pages, which are filled up.
+ */
 const ONE_HEAD: ConformerSpec = {
   ...WIDE,
   modelSize: 32,
-  feedForwardSize: 64,
+  feedForwardSize: 1024,
   attention: {
     ...WIDE.attention,
     contexts: [

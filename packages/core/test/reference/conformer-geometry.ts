@@ -138,6 +138,8 @@ export const conformerCase: fc.Arbitrary<ConformerCase> = fc
     numMels: fc.integer({ min: 5, max: 12 }),
     numLayers: fc.integer({ min: 1, max: 2 }),
     expansion: fc.integer({ min: 1, max: 3 }),
+    // Rows of whole pages are filled up.
+    hasPageRows: fc.integer({ min: 0, max: 3 }).map((draw) => draw === 0),
     outSize: fc.option(fc.integer({ min: 2, max: 9 }), { freq: 4, nil: undefined }),
     xscaling: fc.boolean(),
     useBias: fc.boolean(),
@@ -160,7 +162,7 @@ export const conformerCase: fc.Arbitrary<ConformerCase> = fc
       modelSize,
       numLayers: c.numLayers,
       numHeads: c.sizes.numHeads,
-      feedForwardSize: modelSize * c.expansion,
+      feedForwardSize: c.hasPageRows ? 1024 : modelSize * c.expansion,
       outSize,
       subsampling: c.subsampling,
       attention: c.attention.attention,

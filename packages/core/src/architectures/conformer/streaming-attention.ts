@@ -34,8 +34,9 @@ export interface SharedAttention {
   readonly numDistances: number;
   /** Which of them a score takes, int64 `[batch, head, step, key]`. */
   readonly distances: Value;
-  /** Steps of the ring. */
+  /** Steps of the ring, and that and the new ones, int64 `[2]`. */
   readonly ringSteps: number;
+  readonly keyParts: Value;
   /** Ones, `[step, 1]`. */
   readonly ones: Value;
   readonly chunks: SeveralChunks | undefined;
@@ -88,6 +89,7 @@ export function sharedAttention(
     numDistances: farthest + maxSteps + 1,
     distances: g.op("Expand", [unsqueeze(g, rows, [1]), scoresDims]),
     ringSteps,
+    keyParts: concat(g, [g.ints([ringSteps]), numSteps], 0),
     ones: columnOfOnes(g, numSteps),
     chunks:
       inputs.valueOrder === undefined
@@ -269,11 +271,11 @@ function weightedValues(
   g: GraphBuilder,
   { value, rings }: LayerAttention,
   weights: Value,
-  { numSteps, ringSteps, numHeads, ones }: SharedAttention,
+  { keyParts, ringSteps, numHeads, ones }: SharedAttention,
   chunks: SeveralChunks | undefined,
 ): Value {
   if (rings === undefined) return weightedMean(g, [summed(g, weights, value, ones)]);
-  const [toRing, toNew] = g.ops("Split", [weights, concat(g, [g.ints([ringSteps]), numSteps], 0)], 2, { axis: 3 });
+  const [toRing, toNew] = g.ops("Split", [weights, keyParts], 2, { axis: 3 });
   if (chunks === undefined) {
     const ringOnes = g.table(`ones/${ringSteps}x1`, [ringSteps, 1], () => new Float32Array(ringSteps).fill(1));
     return weightedMean(g, [summedByRow(g, toRing, rings.values, ringOnes, numHeads), summed(g, toNew, value, ones)]);
