@@ -21,7 +21,7 @@ const BACKLOG = 4;
 const LONG_CHUNK_SEC = 0.5;
 /** Modes that are also measured in real time; the others lie between. */
 const PACED_MODES = ["70,0", "70,1", "70,13"];
-const PACED_SEC = 3;
+const PACED_SEC = 6;
 /** Each number of streams is measured for at least this long, all sides together, and this often. */
 const MIN_MS = 1200;
 const MIN_PASSES = 3;

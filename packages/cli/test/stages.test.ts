@@ -145,6 +145,9 @@ describe("verify", () => {
       "  ok    transducer frames       1 ×  identical",
     ]);
     expect([status, err]).toEqual([0, "1 fixture, all comparisons hold.\n"]);
+    // The folder of both says as much as model and folder.
+    copyFileSync(BUNDLED_MODELS.speech, join(folder, "model.nemo"));
+    expect(await run("verify", folder, "--clips", examples)).toMatchObject({ status, out, err });
   });
 
   test("a broken one names stages and differences, and ends in status 1", async () => {

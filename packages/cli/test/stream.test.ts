@@ -237,6 +237,12 @@ describe.skipIf(!isBuilt)("the program as a process", () => {
     expect(await runBuilt(["stream", "-"])).toMatchObject({ status: 65, out: "" });
   });
 
+  test("standard input that is a file is no live sound: its speed is told, a pipe's latency", async () => {
+    const asIs = await runProcess("bash", ["-c", `'${process.execPath}' '${program}' stream - < '${garden}'`]);
+    expect(asIs.err).toMatch(/8\.5 s, \d+ × real time/);
+    expect((await runBuilt(["stream", "-"], { input: wav })).err).toMatch(/8\.5 s, latency \d+ ms/);
+  });
+
   test("Ctrl-C writes what was heard to its end and is no error", async () => {
     const child = spawn(process.execPath, [program, "stream", "-", "--latency", "80ms", "--json"]);
     let out = "";

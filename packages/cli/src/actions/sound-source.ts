@@ -1,3 +1,4 @@
+import { fstatSync } from "node:fs";
 import { mixChannels } from "@nemo-stt/core";
 import { type Audio, openAudio, openLiveAudio, openMicrophone } from "@nemo-stt/node";
 import { type RawFlags, rawFormatOf } from "../options.ts";
@@ -58,11 +59,20 @@ function sourceOf(
   return {
     name: sound === "-" ? "stdin" : sound,
     audio,
-    isLive: sound === "-" || sound === "mic",
+    isLive: sound === "mic" || (sound === "-" && !isFile(process.stdin.fd)),
     numStreams: choice === "split" ? audio.numChannels : 1,
     choose: (block) => (choice === "split" ? block : [choice === "mix" ? mixChannels(block) : block[choice]]),
     stop,
   };
+}
+
+/** True for standard input that is a file (`< FILE`): all of it is there already. */
+function isFile(fd: number): boolean {
+  try {
+    return fstatSync(fd).isFile();
+  } catch {
+    return false;
+  }
 }
 
 /** Begins to open sound, and how to end what the opening waits for. */

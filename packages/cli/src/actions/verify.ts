@@ -38,7 +38,7 @@ export async function verify(
   flags: VerifyFlags,
   console: Console,
 ): Promise<void> {
-  const fixtures = flags.all ? await fixturesIn(model) : [{ model, reference: reference ?? dirname(model) }];
+  const fixtures = flags.all ? await fixturesIn(model) : [await fixtureOf(model, reference)];
   let numFailed = 0;
   for (const fixture of fixtures) {
     try {
@@ -52,6 +52,15 @@ export async function verify(
   }
   if (numFailed > 0) throw new Failed(`${numFailed} comparisons do not hold.`);
   console.err(`${fixtures.length === 1 ? "1 fixture" : `${fixtures.length} fixtures`}, all comparisons hold.`);
+}
+
+/** One fixture: a model, with its reference unless that lies beside it, or the folder of both. */
+async function fixtureOf(model: string, reference: string | undefined): Promise<Fixture> {
+  if (reference === undefined && existsSync(join(model, "reference.json"))) {
+    const own = await modelOf(model);
+    if (own) return { model: own, reference: model };
+  }
+  return { model, reference: reference ?? dirname(model) };
 }
 
 async function fixturesIn(folder: string): Promise<Fixture[]> {

@@ -13,7 +13,10 @@ export function registerVerify(program: Command, console: Console): void {
   program
     .command("verify")
     .description("Compare every stage of a model with what NeMo computed (reference.json, reference.safetensors).")
-    .argument("<model>", "a .nemo file or exported folder; with --all, a folder of fixtures")
+    .argument(
+      "<model>",
+      "a .nemo file, an exported folder, or a folder with both model and reference; with --all, a folder of such",
+    )
     .argument("[reference]", "folder with reference.json and reference.safetensors (default: the model's folder)")
     .option(
       "--clips <folder>",

@@ -1,18 +1,51 @@
-import { rmSync } from "node:fs";
-import { mkdtemp, rm, unlink, writeFile } from "node:fs/promises";
+import { readlinkSync, rmSync } from "node:fs";
+import { mkdtemp, readdir, rm, unlink, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { giveBack } from "./give-back.ts";
 import type { SnapshotPlace } from "./thread-messages.ts";
+
+const PREFIX = "nemo-stt-streams";
+
+/** What numbers of processes are unique in: containers that share a folder for temporary files have one each. */
+function processSpace(): string {
+  try {
+    return /\d+/.exec(readlinkSync("/proc/self/ns/pid"))?.[0] ?? "0";
+  } catch {
+    return "0";
+  }
+}
+
+/** Removes the folders of processes that are no more: one that was killed leaves its streams' sound and state behind. */
+async function removeAbandoned(folder: string, space: string): Promise<void> {
+  const names = await readdir(folder).catch(() => []);
+  for (const name of names) {
+    const [, owner] = new RegExp(`^${PREFIX}-${space}-(\\d+)-`).exec(name) ?? [];
+    if (owner !== undefined && !isRunning(Number(owner))) {
+      await rm(join(folder, name), { recursive: true, force: true }).catch(() => {});
+    }
+  }
+}
+
+function isRunning(processId: number): boolean {
+  try {
+    process.kill(processId, 0);
+    return true;
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code !== "ESRCH";
+  }
+}
 
 /** The folder of an engine's snapshots, which only this user can read: in memory they would be as large as all caches. */
 export class SnapshotFolder {
   #path: string | undefined;
   #numFiles = 0;
 
-  /** Makes it; where there is no room, snapshots stay in memory. */
+  /** Makes it, and removes what killed processes left; where there is no room, snapshots stay in memory. */
   async open(): Promise<void> {
-    this.#path = await mkdtemp(join(tmpdir(), "nemo-stt-streams-")).catch(() => undefined);
+    const space = processSpace();
+    await removeAbandoned(tmpdir(), space);
+    this.#path = await mkdtemp(join(tmpdir(), `${PREFIX}-${space}-${process.pid}-`)).catch(() => undefined);
   }
 
   /** A name that no file has had yet. */

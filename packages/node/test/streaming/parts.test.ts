@@ -1,3 +1,5 @@
+import { execFileSync } from "node:child_process";
+import { existsSync, mkdirSync, readlinkSync } from "node:fs";
 import { mkdtemp, readdir, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -6,7 +8,7 @@ import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { ThreadLoad } from "../../src/streaming/admission.ts";
 import { packError, unpackError } from "../../src/streaming/crossing-error.ts";
-import { StreamSnapshots } from "../../src/streaming/snapshot-files.ts";
+import { SnapshotFolder, StreamSnapshots } from "../../src/streaming/snapshot-files.ts";
 import { SoundLog } from "../../src/streaming/sound-log.ts";
 import { BatchRecord, percentiles } from "../../src/streaming/statistics.ts";
 
@@ -86,6 +88,28 @@ describe("StreamSnapshots", () => {
     await late;
     await files([]);
     await rm(folder, { recursive: true });
+  });
+});
+
+describe("SnapshotFolder", () => {
+  test("removes what killed processes have left, and nothing of processes that run or of other containers", async () => {
+    const space = existsSync("/proc/self/ns/pid") ? /\d+/.exec(readlinkSync("/proc/self/ns/pid"))?.[0] : "0";
+    const dead = Number(execFileSync(process.execPath, ["-p", "process.pid"], { encoding: "utf8" }));
+    const left = [`${space}-${dead}-a`, `${space}-${process.ppid}-b`, `9${space}-${dead}-c`, `${space}-x-d`];
+    const paths = left.map((name) => join(tmpdir(), `nemo-stt-streams-${name}`));
+    for (const path of paths) mkdirSync(path, { recursive: true });
+    const folder = new SnapshotFolder();
+    await folder.open();
+    expect(paths.map((path) => existsSync(path))).toEqual([false, true, true, true]);
+    const file = folder.nextFile() ?? "";
+    expect(existsSync(join(file, ".."))).toBe(true);
+    const other = new SnapshotFolder();
+    await other.open(); // Of the same process.
+    expect(existsSync(join(file, ".."))).toBe(true);
+    await folder.close();
+    await other.close();
+    expect(existsSync(join(file, ".."))).toBe(false);
+    for (const path of paths) await rm(path, { recursive: true, force: true });
   });
 });
 
