@@ -40,6 +40,11 @@ export interface GraphSession {
    * @throws SpeechError `RUNTIME_FAILED`.
    */
   run(feeds: Readonly<Record<string, Tensor>>, outputs?: readonly string[]): Promise<Record<string, Tensor>>;
+  /**
+   * Frees the memory of a result at once, where the platform can; its data is gone then. Left to garbage collection, large
+   * results bring that about, and the next run writes to memory that no cache holds.
+   */
+  release(result: Tensor): void;
   /** Frees the graph; idempotent. */
   close(): Promise<void>;
 }
@@ -88,6 +93,8 @@ export function ortGraphSession(
     readonly metadata: Readonly<Record<string, string>>;
     /** Makes the platform's own tensor object. */
     readonly createTensor: (tensor: Tensor) => OrtTensor;
+    /** Frees memory at once, where the platform can. */
+    readonly giveBack?: (buffer: ArrayBufferLike) => void;
   },
 ): GraphSession {
   const inputs = session.inputMetadata.map((value) => toValueInfo(value, graph.name));
@@ -96,7 +103,7 @@ export function ortGraphSession(
   const pending = new Set<Promise<unknown>>();
   let closing: Promise<void> | undefined;
 
-  async function release(): Promise<void> {
+  async function freeGraph(): Promise<void> {
     await Promise.allSettled(pending);
     await session.release();
   }
@@ -126,8 +133,9 @@ export function ortGraphSession(
         pending.delete(run);
       }
     },
+    release: ({ data }) => graph.giveBack?.(data.buffer),
     close() {
-      closing ??= release();
+      closing ??= freeGraph();
       return closing;
     },
   };

@@ -11,6 +11,7 @@ import {
 } from "@nemo-stt/core";
 import * as ort from "onnxruntime-node";
 import { openFileSource } from "./file-source.ts";
+import { giveBack } from "./give-back.ts";
 import { readOnnxMetadata } from "./onnx-metadata.ts";
 
 /** The choices that ONNX Runtime leaves and that are worth making. */
@@ -39,7 +40,7 @@ export function nodeRuntime(options: NodeRuntimeOptions = {}): Runtime {
       try {
         const { model, sessionOptions } = await ortArguments(graph, options, graphOptions.numThreads);
         const session = await createSession(model, sessionOptions);
-        return ortGraphSession(session, { name, metadata, createTensor: ortTensor });
+        return ortGraphSession(session, { name, metadata, createTensor: ortTensor, giveBack });
       } catch (error) {
         throw runtimeFailed(`${name}: the graph was refused`, error);
       }

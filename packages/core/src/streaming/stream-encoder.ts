@@ -17,17 +17,23 @@ export interface StreamChunk {
   readonly endFrame: number | undefined;
 }
 
+/** What a batch gives. */
+export interface EncodedChunks extends Encoded {
+  /** Frees it when nobody will read it any more: results that stay spread the runtime's memory over what no cache holds. */
+  release(): void;
+}
+
 /** Runs chunks of many streams through the encoder and keeps what it has to remember of each. */
 export interface StreamEncoder {
   readonly pool: CachePool;
   /** Encodes the next chunks of each stream in one batch; rows of the result are in the order of `chunks`. */
-  encode(chunks: readonly StreamChunk[]): Promise<Encoded>;
+  encode(chunks: readonly StreamChunk[]): Promise<EncodedChunks>;
 }
 
 /** Makes the encoder of streams around the loaded `streaming` graph. */
 export function createStreamEncoder(
   spec: ModelSpec,
-  session: Pick<GraphSession, "run">,
+  session: Pick<GraphSession, "run" | "release">,
   pool: CachePool,
 ): StreamEncoder {
   const encoder = spec.encoder as ConformerSpec;
@@ -50,13 +56,19 @@ export function createStreamEncoder(
       chunks.forEach(({ slot, numSteps }, i) => {
         pool.push(slot, added, rows[i], numSteps);
       });
-      const inOrder = (name: string) => out[name] && rowsInOrder(out[name].data as Float32Array, rows);
+      session.release(out.new_attention);
+      session.release(out.new_conv);
+      const kept = ["encoded", "log_probs", "encoder_projected"].map((name) => out[name]);
+      const [encoded, logProbs, projected] = kept.map((t) => t && rowsInOrder(t.data as Float32Array, rows));
       return {
         numSteps: width,
         lengths: chunks.map((chunk) => chunk.numSteps),
-        encoded: inOrder("encoded") as Float32Array,
-        logProbs: inOrder("log_probs"),
-        projected: inOrder("encoder_projected"),
+        encoded,
+        logProbs,
+        projected,
+        release() {
+          for (const result of kept) if (result) session.release(result);
+        },
       };
     },
   };

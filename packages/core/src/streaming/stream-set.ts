@@ -256,6 +256,7 @@ export function createStreamSet(parts: StreamParts, rules: BatchRules = DEFAULT_
     }
     const end = now();
     for (const [row, { stream, lane }] of batch.entries()) stream.onStep?.(encoded, row, lane);
+    encoded.release();
     for (const stream of streamsOf(batch)) settle(stream, batch);
     return {
       numRows: batch.length,

@@ -105,7 +105,8 @@ async function withEncoder(
   const graph = buildGraphs(modelOf(spec), params.weights).streaming as Graph;
   const session = await loadGraph(graph);
   try {
-    await use(createStreamEncoder(modelOf(spec), session, createCachePool(spec, MAX_STREAMS)), params);
+    const pool = createCachePool(spec, MAX_STREAMS);
+    await use(createStreamEncoder(modelOf(spec), { ...session, release: () => {} }, pool), params);
   } finally {
     await session.close();
   }

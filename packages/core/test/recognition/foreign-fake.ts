@@ -107,6 +107,7 @@ function fakeSession({ inputs, outputs, metadata = {}, numSteps }: FakeGraph): G
       });
       return Object.fromEntries(results);
     },
+    release: () => {},
     close: async () => {},
   };
 }

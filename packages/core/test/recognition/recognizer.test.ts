@@ -35,6 +35,7 @@ describe("openRecognizer", () => {
           outputs: [],
           metadata: {},
           run: async () => ({}),
+          release: () => {},
           close: async () => void closed.push(name),
         };
       },

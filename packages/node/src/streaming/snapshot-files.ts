@@ -2,7 +2,7 @@ import { readlinkSync, rmSync } from "node:fs";
 import { mkdtemp, readdir, rm, unlink, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { giveBack } from "./give-back.ts";
+import { giveBack } from "../give-back.ts";
 import type { SnapshotPlace } from "./thread-messages.ts";
 
 const PREFIX = "nemo-stt-streams";

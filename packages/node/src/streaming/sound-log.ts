@@ -1,4 +1,4 @@
-import { giveBack } from "./give-back.ts";
+import { giveBack } from "../give-back.ts";
 
 /** What the memory begins with: a second at 16 kHz. */
 const FIRST_ROOM = 16_384;
