@@ -37,6 +37,14 @@ export function createStreamEncoder(
   pool: CachePool,
 ): StreamEncoder {
   const encoder = spec.encoder as ConformerSpec;
+  let room = new Float32Array(0);
+
+  /** Memory of zeros for a batch's frames, the same for all. */
+  function roomFor(size: number): Float32Array {
+    if (room.length < size) room = new Float32Array(size);
+    return room.subarray(0, size).fill(0);
+  }
+
   return {
     pool,
     async encode(chunks) {
@@ -45,7 +53,8 @@ export function createStreamEncoder(
       const rowOf = ({ slot }: StreamChunk) => slot.place - firstPlace;
       const inPlace = [...chunks].sort((a, b) => rowOf(a) - rowOf(b));
       const width = Math.max(...chunks.map((chunk) => chunk.numSteps));
-      const out = await session.run(feedsOf(encoder, pool, inPlace, firstPlace, width));
+      const feeds = feedsOf(encoder, pool, inPlace, firstPlace, width, roomFor);
+      const out = await session.run(feeds);
       const added = {
         attention: out.new_attention.data as Float32Array,
         conv: out.new_conv.data as Float32Array,
@@ -91,11 +100,12 @@ function feedsOf(
   chunks: readonly StreamChunk[],
   firstPlace: number,
   width: number,
+  roomFor: (size: number) => Float32Array,
 ): Record<string, Tensor> {
   const { numMels } = encoder;
   const batch = chunks.length;
   const numFrames = chunkFrames(pool.geometry, width);
-  const frames = new Float32Array(batch * numFrames * numMels);
+  const frames = roomFor(batch * numFrames * numMels);
   const spans = chunks.map((chunk, row) =>
     writeFrames(pool.geometry, chunk, frames, row * numFrames * numMels, numMels),
   );
