@@ -13,6 +13,7 @@ import { parseArgs } from "node:util";
 import { BUNDLED_MODELS } from "@nemo-stt/node";
 import { isPinned } from "./children.mjs";
 import { clockName } from "./clock.mjs";
+import { machineName } from "./machine.mjs";
 import { makeCheckpoint } from "./make-checkpoint.mjs";
 import { measureExport, measureOffline } from "./offline.mjs";
 import { measureDay, measureStreaming } from "./streaming.mjs";
@@ -44,7 +45,7 @@ async function run(label, measure) {
   const start = performance.now();
   process.stderr.write(`${label} … `);
   try {
-    measured.set(label, { cpu: cpus()[0].model, passes: bench.numPasses, ...(await measure()) });
+    measured.set(label, { cpu: machineName(), passes: bench.numPasses, ...(await measure()) });
     save();
   } catch (error) {
     notMeasured.set(label, error.message);
@@ -81,7 +82,7 @@ const largeModel = async () =>
 
 function save() {
   const results = {
-    cpu: cpus()[0].model,
+    cpu: machineName(),
     numCores: cpus().length,
     node: process.version,
     clock: clockName,

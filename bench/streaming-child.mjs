@@ -34,7 +34,7 @@ async function floor({ attContext, numStreams, passes }) {
   driver.reports.length = 0;
   await tick(numStreams);
   const rows = driver.reports[0].numRows;
-  const products = productsOf(await floorSpec(options.model), attContext, rows, options.head);
+  const products = productsOf(await floorSpec(options.model), attContext, rows, options.head, options.precision);
   const opened = await openFloor(products, options.precision === "int8");
   const floorMs = [];
   await opened.run();

@@ -6,18 +6,20 @@ import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { describeCheckpoint, placeWeights, streamGeometry, streamMode, writeModel, writeWeights } from "@nemo-stt/core";
 import { nodeRuntime, withRawCheckpoint } from "@nemo-stt/node";
+import { fillOf } from "../packages/core/dist/architectures/conformer/encoder.js";
 import { GraphBuilder } from "../packages/core/dist/onnx/graph.js";
 
 /**
- * The products of one batch.
+ * The products of one batch, feed-forward rows as long as the encoder has them (filled up where that is faster).
  *
  * `weights`: `{ rows, numIn, numOut }`, rows times a constant matrix, 8 bits where the encoder computes them in 8 bits.
  * `attention`: `{ batch, rows, numIn, numOut, isConstant }`, a product for each of `batch` pairs, always float32.
  * 1 × 1 convolutions of the subsampling are matrix products over all places that the chunk's steps hear.
  */
-export function productsOf(spec, attContext, numStreams, head) {
+export function productsOf(spec, attContext, numStreams, head, precision) {
   const { encoder } = spec;
-  const { modelSize: d, feedForwardSize: ff, numLayers, numHeads } = encoder;
+  const { modelSize: d, feedForwardSize, numLayers, numHeads } = encoder;
+  const ff = feedForwardSize + fillOf(precision, feedForwardSize);
   const { leftSteps, chunkSteps } = streamMode(spec, attContext);
   const rows = numStreams * chunkSteps;
   const numKeys = leftSteps + chunkSteps;
@@ -174,7 +176,8 @@ if (process.argv[1] === import.meta.filename) {
   });
   const spec = await floorSpec(positionals[0]);
   const context = values.context.split(",").map(Number);
-  const products = productsOf(spec, context, Number(values.streams), spec.heads.ctc ? "ctc" : "transducer");
+  const head = spec.heads.ctc ? "ctc" : "transducer";
+  const products = productsOf(spec, context, Number(values.streams), head, values.int8 ? "int8" : "float32");
   const floor = await openFloor(products, values.int8 ?? false);
   const times = [];
   for (let i = 0; i < Number(values.ticks) + 2; i++) {

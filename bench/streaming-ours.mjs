@@ -52,7 +52,7 @@ async function openEngine() {
 async function floorOf(batchStreams, head) {
   if (!values.floor) return undefined;
   const spec = await floorSpec(model);
-  const products = productsOf(spec, attContext, batchStreams, head);
+  const products = productsOf(spec, attContext, batchStreams, head, values.int8 ? "int8" : "float32");
   return { ...(await openFloor(products, values.int8)), operations: operationsOf(products) };
 }
 

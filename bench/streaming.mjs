@@ -21,7 +21,7 @@ const BACKLOG = 4;
 const LONG_CHUNK_SEC = 0.5;
 /** Modes that are also measured in real time; the others lie between. */
 const PACED_MODES = ["70,0", "70,1", "70,13"];
-const PACED_SEC = 6;
+const PACED_SEC = 8;
 /** Each number of streams is measured for at least this long, all sides together, and this often. */
 const MIN_MS = 1200;
 const MIN_PASSES = 3;
@@ -234,7 +234,7 @@ async function measurePaced(row, sides) {
       side.isFull ||= ms > 900 * chunkSec;
       // One stream is always measured, so that it is seen where one is too many.
       if (side.isFull && numStreams > 1) continue;
-      const seconds = Math.max(PACED_SEC, (numStreams === 1 ? 6 : 3) * chunkSec);
+      const seconds = Math.max(PACED_SEC, (numStreams === 1 ? 12 : 4) * chunkSec);
       rows.push({ ...row, side: name, numStreams, ...(await child.ask({ do: "paced", numStreams, seconds })) });
     }
   }

@@ -44,7 +44,7 @@ export interface GraphSession {
    * Frees the memory of a result at once, where the platform can; its data is gone then. Left to garbage collection, large
    * results bring that about, and the next run writes to memory that no cache holds.
    */
-  release(result: Tensor): void;
+  release?(result: Tensor): void;
   /** Frees the graph; idempotent. */
   close(): Promise<void>;
 }

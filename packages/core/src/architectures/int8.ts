@@ -96,7 +96,7 @@ function quantizeRows(net: Net, x: Value): { rows: Value; zero: Value; scale: Va
  * takes the time.
  */
 function timesPlus(g: GraphBuilder, x: Value, factor: number, offset: number): Value {
-  const one = (value: number) => g.table(`const/float32/[${value}]`, [1], () => Float32Array.of(value));
+  const one = (value: number) => g.table(`float32/[${value}]`, [1], () => Float32Array.of(value));
   return g.op("BatchNormalization", [x, one(factor), one(offset), one(0), one(1)], { epsilon: float(0) });
 }
 

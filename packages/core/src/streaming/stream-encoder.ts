@@ -65,8 +65,8 @@ export function createStreamEncoder(
       chunks.forEach(({ slot, numSteps }, i) => {
         pool.push(slot, added, rows[i], numSteps);
       });
-      session.release(out.new_attention);
-      session.release(out.new_conv);
+      session.release?.(out.new_attention);
+      session.release?.(out.new_conv);
       const kept = ["encoded", "log_probs", "encoder_projected"].map((name) => out[name]);
       const [encoded, logProbs, projected] = kept.map((t) => t && rowsInOrder(t.data as Float32Array, rows));
       return {
@@ -76,7 +76,7 @@ export function createStreamEncoder(
         logProbs,
         projected,
         release() {
-          for (const result of kept) if (result) session.release(result);
+          for (const result of kept) if (result) session.release?.(result);
         },
       };
     },

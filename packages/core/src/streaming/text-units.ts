@@ -1,4 +1,4 @@
-import type { Tokenizer } from "../tokenizer/tokenizer.ts";
+import type { TextRules } from "../transcript/text.ts";
 
 /** Where in a growing row of tokens the text may be cut: what lies before such a place does not change any more. */
 export interface TextUnits {
@@ -19,11 +19,9 @@ const BEGINS_WITH_SIGN = /^\p{M}/u;
  * The units of a vocabulary. A unit is a word where words have spaces between them, and a token where the script has none
  * (Chinese, Japanese, Thai and others): greedy decoding never takes an emitted token back, so that only the last unit can
  * still grow, by further pieces, a mark, or the missing bytes of its last character.
- * @param marks punctuation that the vocabulary can write
  */
-export function createTextUnits(tokenizer: Tokenizer, marks: ReadonlySet<string>): TextUnits {
+export function createTextUnits({ tokenizer, marks, shownOf }: TextRules): TextUnits {
   const isMark = (text: string) => text !== "" && [...text].every((character) => marks.has(character));
-  const shownOf = (token: number) => tokenizer.decode([token]).trim();
   const beginsWord = (token: number) => tokenizer.startsWord(token) && !isMark(shownOf(token));
   const begins = (tokens: readonly number[], place: number): boolean => {
     if (beginsWord(tokens[place])) return true;

@@ -102,7 +102,7 @@ export function createUtterances(parts: UtteranceParts, saved?: SavedUtterances)
   const secOfStep = stepSec(spec);
   const eouId = tokenizer.pieces.findIndex((_, id) => eventName(id, tokenizer) === spec.decoding.eouString);
   const textual = textRules(tokenizer, spec.decoding, head);
-  const units = createTextUnits(tokenizer, textual.marks);
+  const units = createTextUnits(textual);
   /** Times end with the sound that was heard: a recording may end inside of its last step, which is known only later. */
   const writing = (durationSec: number) => ({ spec, head, durationSec, calibration: parts.calibration });
   const transcript = (tokens: Hypothesis, durationSec: number) =>

@@ -105,8 +105,7 @@ async function withEncoder(
   const graph = buildGraphs(modelOf(spec), params.weights).streaming as Graph;
   const session = await loadGraph(graph);
   try {
-    const pool = createCachePool(spec, MAX_STREAMS);
-    await use(createStreamEncoder(modelOf(spec), { ...session, release: () => {} }, pool), params);
+    await use(createStreamEncoder(modelOf(spec), session, createCachePool(spec, MAX_STREAMS)), params);
   } finally {
     await session.close();
   }

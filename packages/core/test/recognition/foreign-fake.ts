@@ -107,7 +107,6 @@ function fakeSession({ inputs, outputs, metadata = {}, numSteps }: FakeGraph): G
       });
       return Object.fromEntries(results);
     },
-    release: () => {},
     close: async () => {},
   };
 }

@@ -35,7 +35,6 @@ describe("openRecognizer", () => {
           outputs: [],
           metadata: {},
           run: async () => ({}),
-          release: () => {},
           close: async () => void closed.push(name),
         };
       },

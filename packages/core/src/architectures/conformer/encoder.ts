@@ -87,7 +87,7 @@ export function conformerLayer(net: Net, prefix: string, input: Value, parts: La
 function feedForward(net: Net, prefix: string, name: string, x: Value): Value {
   const normed = normalize(net, x, `${prefix}.norm_${name}`);
   const [first, second] = [`${prefix}.${name}.linear1`, `${prefix}.${name}.linear2`];
-  const numFilled = fillOf(net, net.w.dims(`${first}.weight`)[0]);
+  const numFilled = fillOf(net.precision, net.w.dims(`${first}.weight`)[0]);
   const hidden = silu(net.g, linear(net, normed, first, { filled: { numOut: numFilled } }));
   return linear(net, hidden, second, { scale: 0.5, filled: { numIn: numFilled } });
 }
@@ -100,7 +100,7 @@ const CACHE_LINE_BYTES = 64;
  * rows at a time; whole pages apart, all of them would want the same eight places of the processor's first cache (5 to 10 %
  * slower, docs/performance.md). In 8 bits rows are copied into another order first.
  */
-function fillOf({ precision }: Net, size: number): number {
+export function fillOf(precision: Net["precision"], size: number): number {
   const isAligned = (4 * size) % PAGE_BYTES === 0;
   return isAligned && precision !== "int8" ? CACHE_LINE_BYTES / 4 : 0;
 }
