@@ -148,6 +148,15 @@ describe("verify", () => {
     // The folder of both says as much as model and folder.
     copyFileSync(BUNDLED_MODELS.speech, join(folder, "model.nemo"));
     expect(await run("verify", folder, "--clips", examples)).toMatchObject({ status, out, err });
+    // An exported folder with its reference is the model itself, whatever lies beside.
+    const exported = join(scratch, "exported");
+    await run("export", BUNDLED_MODELS.speech, exported, "--quantize", "int8");
+    for (const name of ["reference.json", "reference.safetensors", "model.nemo"]) {
+      copyFileSync(join(folder, name), join(exported, name));
+    }
+    const asFolder = await run("verify", exported, "--clips", examples);
+    expect(asFolder).toEqual(await run("verify", exported, exported, "--clips", examples));
+    expect(asFolder.status).toBe(1);
   });
 
   test("a broken one names stages and differences, and ends in status 1", async () => {

@@ -20,7 +20,7 @@ export async function stream(sound: string | undefined, flags: StreamFlags, cons
     const options = streamOptions(engine, flags, console);
     const source = await openSound(sound, flags, engine.sampleRateHz, interrupt.asked);
     if (!source) return;
-    const isPaced = flags.realtime === true && !source.isLive;
+    const isPaced = flags.realtime === true && source.name !== "mic";
     meter = createMeter(source.audio.sampleRateHz, isPaced || source.isLive);
     try {
       if (flags.json) console.out(JSON.stringify(startEvent(engine.model.name, source, options)));

@@ -54,13 +54,14 @@ export async function verify(
   console.err(`${fixtures.length === 1 ? "1 fixture" : `${fixtures.length} fixtures`}, all comparisons hold.`);
 }
 
-/** One fixture: a model, with its reference unless that lies beside it, or the folder of both. */
+/** One fixture: a model, with its reference unless that lies beside or in it, or the folder of both. */
 async function fixtureOf(model: string, reference: string | undefined): Promise<Fixture> {
-  if (reference === undefined && existsSync(join(model, "reference.json"))) {
-    const own = await modelOf(model);
-    if (own) return { model: own, reference: model };
-  }
-  return { model, reference: reference ?? dirname(model) };
+  if (reference !== undefined) return { model, reference };
+  if (!existsSync(join(model, "reference.json"))) return { model, reference: dirname(model) };
+  // An exported folder is the model to be compared, whatever its reference was made from.
+  const names = await readdir(model);
+  const isExport = names.some((name) => name === "manifest.json" || name.endsWith(".onnx"));
+  return { model: (isExport ? undefined : await modelOf(model)) ?? model, reference: model };
 }
 
 async function fixturesIn(folder: string): Promise<Fixture[]> {

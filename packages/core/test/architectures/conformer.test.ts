@@ -72,6 +72,27 @@ async function check(c: ConformerCase, numKnownSteps?: number): Promise<void> {
   }
 }
 
+describe("rows of whole pages", () => {
+  test.each([
+    ["float32", 1024, 4],
+    ["float16", 2048, 4],
+    ["float32", 1000, 0],
+    ["int8", 1024, 0],
+  ] as const)("are filled up, others are not: %s, %d numbers", (precision, feedForwardSize, numFilled) => {
+    const [c] = fc.sample(conformerCase, { numRuns: 1, seed: 1 });
+    const spec = { ...c.spec, feedForwardSize, numLayers: 1 };
+    const g = new GraphBuilder("conformer");
+    const features = g.input("features", "float32", ["batch", spec.numMels, "frame"]);
+    const lengths = g.input("lengths", "int64", ["batch"]);
+    const context = c.context && g.input("context", "int64", [c.context.length]);
+    const { weights } = randomParams(conformerTensors(spec, false), 1);
+    conformerEncoder(createNet(g, weights, precision), spec, { features, lengths, context });
+    // The weights of two linear layers in each of two feed-forwards.
+    const filled = g.finish().nodes.filter(({ opType, name }) => opType === "Pad" && name.includes("feed_forward"));
+    expect(filled.length).toBe(numFilled);
+  });
+});
+
 describe.skipIf(!hasRuntime)("conformerEncoder", () => {
   test("equals the plain evaluation for random geometries, alone and in batches", async () => {
     await fc.assert(

@@ -5,7 +5,8 @@ import type { Hypothesis } from "../../src/decoding/hypothesis.ts";
 import { createTokenizer } from "../../src/tokenizer/create.ts";
 import { sentencePieceFromPieces } from "../../src/tokenizer/open.ts";
 import type { Tokenizer } from "../../src/tokenizer/tokenizer.ts";
-import { buildTranscript } from "../../src/transcript/build.ts";
+import { buildTranscript, buildWords } from "../../src/transcript/build.ts";
+import { separateEvents, textRules } from "../../src/transcript/text.ts";
 
 const DECODING: DecodingSpec = {
   strategy: "greedy_batch",
@@ -278,6 +279,10 @@ describe("buildTranscript", () => {
           const spec = specWith({ stripLangTags, segmentGapThresholdSteps: 2 });
           const options = { spec, head: "transducer", timestamps: "steps", durationSec: 9 } as const;
           const { words, segments } = buildTranscript(found(tokenizer, given), tokenizer, options);
+          // What interims tell is what finals do, events set aside before.
+          const { speech } = separateEvents(found(tokenizer, given), textRules(tokenizer, spec.decoding, "transducer"));
+          const whole = buildTranscript(speech, tokenizer, options);
+          expect(buildWords(speech, tokenizer, options)).toEqual({ text: whole.text, words: whole.words });
           const isEvent = (piece: string) => piece === "<EOU>" || (stripLangTags && piece === "▁<en-US>");
           const spoken = given.filter(([piece]) => !isEvent(piece));
           const { text } = buildTranscript(found(tokenizer, spoken), tokenizer, options);

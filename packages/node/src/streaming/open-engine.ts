@@ -43,8 +43,9 @@ export interface OpenEngineOptions
   /** Ends streams of which nothing was asked for so long with `TIMED_OUT`; never unless told. */
   readonly idleTimeoutSec?: number;
   /**
-   * Sound between two snapshots of a stream; 10 s unless told. The memory that a stream needs to survive the end of its
-   * thread is one snapshot and this sound, about as much in 10 s; going on takes the time of this sound's recognition.
+   * Sound between two snapshots of a stream; 10 s unless told. What a stream needs to survive the end of its
+   * thread is this sound, in memory, and a snapshot, about as much as 10 s of it, on the disk (in memory, too, where the
+   * disk has no room); going on takes the time of this sound's recognition.
    */
   readonly snapshotSec?: number;
   readonly batches?: BatchRules;

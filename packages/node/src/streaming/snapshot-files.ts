@@ -1,5 +1,5 @@
-import { readlinkSync, rmSync } from "node:fs";
-import { mkdtemp, readdir, rm, unlink, writeFile } from "node:fs/promises";
+import { readFileSync, readlinkSync, rmSync, type Stats } from "node:fs";
+import { lstat, mkdtemp, readdir, rm, unlink, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { giveBack } from "../give-back.ts";
@@ -7,24 +7,61 @@ import type { SnapshotPlace } from "./thread-messages.ts";
 
 const PREFIX = "nemo-stt-streams";
 
-/** What numbers of processes are unique in: containers that share a folder for temporary files have one each. */
+/** Folders of other containers, whose processes cannot be asked for, are removed when nothing has changed in them for so long. */
+const ABANDONED_MS = 24 * 3600 * 1000;
+
+/**
+ * Whose folder it is: what numbers of processes are unique in (containers that share a folder for temporary files have one
+ * each), the process, and when that began, because numbers come again.
+ */
+function ownerName(processId: number): string {
+  return `${processSpace()}-${processId}-${startOf(processId)}`;
+}
+
 function processSpace(): string {
+  return readOr("0", () => /\d+/.exec(readlinkSync("/proc/self/ns/pid"))?.[0]);
+}
+
+/** When a process began, in the system's ticks (proc(5), field 22 of `stat`); 0 where the system does not tell. */
+function startOf(processId: number): string {
+  return readOr("0", () => {
+    const stat = readFileSync(`/proc/${processId}/stat`, "utf8");
+    // The second field, the program's name, may hold anything.
+    return stat.slice(stat.lastIndexOf(")") + 2).split(" ")[19];
+  });
+}
+
+function readOr(otherwise: string, read: () => string | undefined): string {
   try {
-    return /\d+/.exec(readlinkSync("/proc/self/ns/pid"))?.[0] ?? "0";
+    return read() ?? otherwise;
   } catch {
-    return "0";
+    return otherwise;
   }
 }
 
 /** Removes the folders of processes that are no more: one that was killed leaves its streams' sound and state behind. */
-async function removeAbandoned(folder: string, space: string): Promise<void> {
+async function removeAbandoned(folder: string): Promise<void> {
   const names = await readdir(folder).catch(() => []);
   for (const name of names) {
-    const [, owner] = new RegExp(`^${PREFIX}-${space}-(\\d+)-`).exec(name) ?? [];
-    if (owner !== undefined && !isRunning(Number(owner))) {
-      await rm(join(folder, name), { recursive: true, force: true }).catch(() => {});
-    }
+    const [, space, processId, start] = new RegExp(`^${PREFIX}-(\\d+)-(\\d+)-(\\d+)-`).exec(name) ?? [];
+    if (space === undefined) continue;
+    const path = join(folder, name);
+    const found = await lstat(path).catch(() => undefined);
+    if (!found || !isOwn(found)) continue;
+    const isAbandoned =
+      space === processSpace()
+        ? !isRunning(Number(processId)) || startOf(Number(processId)) !== start
+        : Date.now() - found.mtimeMs > ABANDONED_MS;
+    if (isAbandoned) await rm(path, { recursive: true, force: true }).catch(() => {});
   }
+}
+
+/** A folder that this user made and nobody else can write to: in anybody else's a link might lead out of it. */
+function isOwn(found: Stats): boolean {
+  if (!found.isDirectory()) return false;
+  // Where users have no numbers (Windows) each has a folder for temporary files of their own.
+  if (process.getuid === undefined) return true;
+  return found.uid === process.getuid() && (found.mode & 0o077) === 0;
 }
 
 function isRunning(processId: number): boolean {
@@ -43,9 +80,8 @@ export class SnapshotFolder {
 
   /** Makes it, and removes what killed processes left; where there is no room, snapshots stay in memory. */
   async open(): Promise<void> {
-    const space = processSpace();
-    await removeAbandoned(tmpdir(), space);
-    this.#path = await mkdtemp(join(tmpdir(), `${PREFIX}-${space}-${process.pid}-`)).catch(() => undefined);
+    await removeAbandoned(tmpdir());
+    this.#path = await mkdtemp(join(tmpdir(), `${PREFIX}-${ownerName(process.pid)}-`)).catch(() => undefined);
   }
 
   /** A name that no file has had yet. */

@@ -1,5 +1,5 @@
 import { execFileSync } from "node:child_process";
-import { existsSync, mkdirSync, readlinkSync } from "node:fs";
+import { chmodSync, existsSync, mkdirSync, readFileSync, readlinkSync, symlinkSync, utimesSync } from "node:fs";
 import { mkdtemp, readdir, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -92,24 +92,50 @@ describe("StreamSnapshots", () => {
 });
 
 describe("SnapshotFolder", () => {
-  test("removes what killed processes have left, and nothing of processes that run or of other containers", async () => {
-    const space = existsSync("/proc/self/ns/pid") ? /\d+/.exec(readlinkSync("/proc/self/ns/pid"))?.[0] : "0";
+  test("removes what killed processes have left, and nothing of processes that run, of others or in other containers", async () => {
+    const isLinux = existsSync("/proc/self/ns/pid");
+    const space = isLinux ? /\d+/.exec(readlinkSync("/proc/self/ns/pid"))?.[0] : "0";
+    const startOf = (id: number) =>
+      isLinux
+        ? readFileSync(`/proc/${id}/stat`, "utf8")
+            .replace(/^.*\) /s, "")
+            .split(" ")[19]
+        : "0";
     const dead = Number(execFileSync(process.execPath, ["-p", "process.pid"], { encoding: "utf8" }));
-    const left = [`${space}-${dead}-a`, `${space}-${process.ppid}-b`, `9${space}-${dead}-c`, `${space}-x-d`];
-    const paths = left.map((name) => join(tmpdir(), `nemo-stt-streams-${name}`));
-    for (const path of paths) mkdirSync(path, { recursive: true });
+    const running = `${process.ppid}-${startOf(process.ppid)}`;
+    const left = {
+      [`${space}-${dead}-77-dead`]: false,
+      // The number has come again.
+      [`${space}-${process.ppid}-77-again`]: !isLinux,
+      [`${space}-${running}-running`]: true,
+      [`${space}-${dead}-78-open`]: true,
+      [`9${space}-${dead}-77-container`]: true,
+      [`9${space}-${dead}-77-old`]: false,
+      [`${space}-x-y-other`]: true,
+    };
+    const pathOf = (name: string) => join(tmpdir(), `nemo-stt-streams-${name}`);
+    for (const name of Object.keys(left)) mkdirSync(pathOf(name), { recursive: true, mode: 0o700 });
+    chmodSync(pathOf(`${space}-${dead}-78-open`), 0o777);
+    const dayBefore = new Date(Date.now() - 25 * 3600 * 1000);
+    utimesSync(pathOf(`9${space}-${dead}-77-old`), dayBefore, dayBefore);
+    // A link is nobody's folder.
+    const linked = await mkdtemp(join(tmpdir(), "nemo-stt-test-"));
+    symlinkSync(linked, pathOf(`${space}-${dead}-79-link`));
     const folder = new SnapshotFolder();
     await folder.open();
-    expect(paths.map((path) => existsSync(path))).toEqual([false, true, true, true]);
+    expect(Object.fromEntries(Object.keys(left).map((name) => [name, existsSync(pathOf(name))]))).toEqual(left);
+    expect(existsSync(linked)).toBe(true);
     const file = folder.nextFile() ?? "";
-    expect(existsSync(join(file, ".."))).toBe(true);
     const other = new SnapshotFolder();
     await other.open(); // Of the same process.
     expect(existsSync(join(file, ".."))).toBe(true);
     await folder.close();
     await other.close();
     expect(existsSync(join(file, ".."))).toBe(false);
-    for (const path of paths) await rm(path, { recursive: true, force: true });
+    for (const name of [...Object.keys(left), `${space}-${dead}-79-link`]) {
+      await rm(pathOf(name), { recursive: true, force: true });
+    }
+    await rm(linked, { recursive: true });
   });
 });
 
