@@ -9,7 +9,7 @@ import type { SilenceDetector } from "./silence.ts";
 import type { StreamEvent, StreamOptions } from "./stream.ts";
 import type { Utterances } from "./utterances.ts";
 
-/** All steps of a stream as the encoder gave them, for comparisons. */
+/** All steps of a stream as the encoder gave them, for comparisons: to be copied, because their memory is freed behind the call. */
 export type StepSink = (encoded: Encoded, row: number, lane: Lane) => void;
 
 /** A stream of a set. */
