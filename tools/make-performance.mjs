@@ -1,15 +1,21 @@
 // Writes the measured tables of docs/performance.md from a benchmark's JSON:
 //   npm run bench -- --json bench/results.json && node tools/make-performance.mjs
+// --check writes nothing and ends with status 1 where the page has other tables than the JSON gives.
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { parseArgs } from "node:util";
+import { tableOf } from "../bench/tables.mjs";
 
+const { values, positionals } = parseArgs({ allowPositionals: true, options: { check: { type: "boolean" } } });
 const root = join(import.meta.dirname, "..");
 const path = join(root, "docs", "performance.md");
-const { table } = JSON.parse(readFileSync(process.argv[2] ?? join(root, "bench", "results.json"), "utf8"));
+const table = tableOf(JSON.parse(readFileSync(positionals[0] ?? join(root, "bench", "results.json"), "utf8")));
 const page = readFileSync(path, "utf8");
 const between = /(<!-- bench:start -->\n)[\s\S]*?(<!-- bench:end -->)/;
 if (!between.test(page)) throw new Error(`${path}: expected the markers bench:start and bench:end, got none.`);
-writeFileSync(
-  path,
-  page.replace(between, (_, start, end) => `${start}${table.join("\n")}\n${end}`),
-);
+const made = page.replace(between, (_, start, end) => `${start}${table.join("\n")}\n${end}`);
+if (!values.check) writeFileSync(path, made);
+else if (made !== page) {
+  console.error("docs/performance.md: expected the tables of bench/results.json. Run `node tools/make-performance.mjs`.");
+  process.exitCode = 1;
+}
