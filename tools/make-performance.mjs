@@ -16,6 +16,8 @@ if (!between.test(page)) throw new Error(`${path}: expected the markers bench:st
 const made = page.replace(between, (_, start, end) => `${start}${table.join("\n")}\n${end}`);
 if (!values.check) writeFileSync(path, made);
 else if (made !== page) {
-  console.error("docs/performance.md: expected the tables of bench/results.json. Run `node tools/make-performance.mjs`.");
+  console.error(
+    "docs/performance.md: expected the tables of bench/results.json. Run `node tools/make-performance.mjs`.",
+  );
   process.exitCode = 1;
 }

@@ -25,7 +25,7 @@ describe("workerRuntime", () => {
 
   test("leaves the event loop free during a run", async () => {
     const runtime = workerRuntime({ numWorkers: 1 });
-    const session = await runtime.load({ bytes: await slowGraph(50) });
+    const session = await runtime.load({ bytes: await slowGraph(200) });
     let numTurns = 0;
     let isDone = false;
     const turn = () => {
