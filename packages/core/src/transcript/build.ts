@@ -118,7 +118,7 @@ function stepTimes(speech: Hypothesis, rules: TextRules, decoding: ModelSpec["de
     startStep: speech.steps[i],
     endStep: speech.endSteps[i],
   }));
-  const words = stepWords(speech, rules, decoding.wordSeparator, textOf(speech.tokens, rules));
+  const words = stepWords(speech, rules, decoding.wordSeparator);
   return { tokens, words, segments: stepSegments(words, decoding) };
 }
 

@@ -1,6 +1,7 @@
 import { open, readdir, rename, rm, stat } from "node:fs/promises";
 import { hostname } from "node:os";
 import { basename, dirname, join } from "node:path";
+import { isAlive } from "../process-alive.ts";
 
 /**
  * A download under way is `<blob>.<host>-<process>.incomplete`; one that was given up is `<blob>.incomplete`, as the
@@ -67,13 +68,4 @@ function ownerOf(name: string, blobName: string): Owner | undefined {
 function isAtWork({ host, processId }: Owner, mtimeMs: number): boolean {
   if (processId === undefined || Date.now() - mtimeMs > MAX_SILENCE_MS) return false;
   return host !== HOST || isAlive(processId);
-}
-
-function isAlive(processId: number): boolean {
-  try {
-    process.kill(processId, 0); // Asks, and ends nothing.
-    return true;
-  } catch (error) {
-    return (error as NodeJS.ErrnoException).code === "EPERM";
-  }
 }

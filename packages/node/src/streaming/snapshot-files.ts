@@ -3,9 +3,11 @@ import { lstat, mkdtemp, readdir, rm, unlink, writeFile } from "node:fs/promises
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { giveBack } from "../give-back.ts";
+import { isAlive } from "../process-alive.ts";
 import type { SnapshotPlace } from "./thread-messages.ts";
 
 const PREFIX = "nemo-stt-streams";
+const OWNER = new RegExp(`^${PREFIX}-(\\d+)-(\\d+)-(\\d+)-`);
 
 /** Folders of other containers, whose processes cannot be asked for, are removed when nothing has changed in them for so long. */
 const ABANDONED_MS = 24 * 3600 * 1000;
@@ -42,15 +44,16 @@ function readOr(otherwise: string, read: () => string | undefined): string {
 /** Removes the folders of processes that are no more: one that was killed leaves its streams' sound and state behind. */
 async function removeAbandoned(folder: string): Promise<void> {
   const names = await readdir(folder).catch(() => []);
+  const ownSpace = processSpace();
   for (const name of names) {
-    const [, space, processId, start] = new RegExp(`^${PREFIX}-(\\d+)-(\\d+)-(\\d+)-`).exec(name) ?? [];
+    const [, space, processId, start] = OWNER.exec(name) ?? [];
     if (space === undefined) continue;
     const path = join(folder, name);
     const found = await lstat(path).catch(() => undefined);
     if (!found || !isOwn(found)) continue;
     const isAbandoned =
-      space === processSpace()
-        ? !isRunning(Number(processId)) || startOf(Number(processId)) !== start
+      space === ownSpace
+        ? !isAlive(Number(processId)) || startOf(Number(processId)) !== start
         : Date.now() - found.mtimeMs > ABANDONED_MS;
     if (isAbandoned) await rm(path, { recursive: true, force: true }).catch(() => {});
   }
@@ -62,15 +65,6 @@ function isOwn(found: Stats): boolean {
   // Where users have no numbers (Windows) each has a folder for temporary files of their own.
   if (process.getuid === undefined) return true;
   return found.uid === process.getuid() && (found.mode & 0o077) === 0;
-}
-
-function isRunning(processId: number): boolean {
-  try {
-    process.kill(processId, 0);
-    return true;
-  } catch (error) {
-    return (error as NodeJS.ErrnoException).code !== "ESRCH";
-  }
 }
 
 /** The folder of an engine's snapshots, which only this user can read: in memory they would be as large as all caches. */
