@@ -7,6 +7,8 @@ import { isAlive } from "../process-alive.ts";
 import type { SnapshotPlace } from "./thread-messages.ts";
 
 const PREFIX = "nemo-stt-streams";
+/** When a process began, where the system does not tell: it may be the one that is asked for. */
+const UNKNOWN = "0";
 const OWNER = new RegExp(`^${PREFIX}-(\\d+)-(\\d+)-(\\d+)-`);
 
 /** Folders of other containers, whose processes cannot be asked for, are removed when nothing has changed in them for so long. */
@@ -26,7 +28,7 @@ function processSpace(): string {
 
 /** When a process began, in the system's ticks (proc(5), field 22 of `stat`); 0 where the system does not tell. */
 function startOf(processId: number): string {
-  return readOr("0", () => {
+  return readOr(UNKNOWN, () => {
     const stat = readFileSync(`/proc/${processId}/stat`, "utf8");
     // The second field, the program's name, may hold anything.
     return stat.slice(stat.lastIndexOf(")") + 2).split(" ")[19];
@@ -53,7 +55,7 @@ async function removeAbandoned(folder: string): Promise<void> {
     if (!found || !isOwn(found)) continue;
     const isAbandoned =
       space === ownSpace
-        ? !isAlive(Number(processId)) || startOf(Number(processId)) !== start
+        ? !isAlive(Number(processId)) || ![start, UNKNOWN].includes(startOf(Number(processId)))
         : Date.now() - found.mtimeMs > ABANDONED_MS;
     if (isAbandoned) await rm(path, { recursive: true, force: true }).catch(() => {});
   }
