@@ -6,6 +6,7 @@ import {
   createLocalEngine,
   openSpeechSet,
   type SpeechEngine,
+  SpeechError,
   type SpeechStream,
   type StreamEvent,
 } from "@nemo-stt/core";
@@ -19,10 +20,13 @@ import type { StreamCommand, ThreadCommand, ThreadReport, ThreadStart } from "./
 type Command<K extends StreamCommand["kind"]> = Extract<StreamCommand, { kind: K }>;
 
 interface Served {
+  readonly opened: Promise<SpeechStream>;
   /** Fulfilled when the next thing may be done: what is saved must not know of what was asked later. */
-  turn: Promise<SpeechStream>;
+  turn: Promise<unknown>;
   /** Events so far, with those that were told before the stream came here. */
   numEvents: number;
+  /** It has come to its end or failed. Its snapshots stay until the engine says that it knows: word of it may be lost. */
+  isOver: boolean;
   readonly snapshots: StreamSnapshots;
 }
 
@@ -63,18 +67,22 @@ function tellEvent(stream: number, served: Served, event: StreamEvent): void {
 
 function open(engine: SpeechEngine, { stream, options, saved, numEvents }: Command<"open">): Served {
   const onEvent = (event: StreamEvent) => tellEvent(stream, served, event);
-  const turn =
+  const opened =
     typeof saved === "string"
-      ? readFile(saved).then((blob) => engine.open(options, onEvent, new Uint8Array(blob)))
+      ? readSnapshot(stream, saved).then((blob) => engine.open(options, onEvent, blob))
       : engine.open(options, onEvent, saved);
-  const served: Served = { turn, numEvents, snapshots: new StreamSnapshots(saved) };
+  const served: Served = { opened, turn: opened, numEvents, isOver: false, snapshots: new StreamSnapshots(saved) };
   streams.set(stream, served);
   return served;
 }
 
-function forget(stream: number, { snapshots }: Served): void {
-  streams.delete(stream);
-  snapshots.close();
+async function readSnapshot(stream: number, path: string): Promise<Uint8Array> {
+  try {
+    return new Uint8Array(await readFile(path));
+  } catch (cause) {
+    const text = `stream ${stream}: expected its snapshot, got ${(cause as Error).message}. Open another stream, and keep what cleans temporary files from those of processes that run.`;
+    throw new SpeechError("RUNTIME_FAILED", text, { cause });
+  }
 }
 
 /** Does what is asked of one stream. */
@@ -92,11 +100,9 @@ async function serve(command: StreamCommand, handle: SpeechStream, served: Serve
     void snapshots
       .put(blob, command.file)
       .then((place) => tell({ kind: "saved", stream, request: command.request, numEvents, place }));
-  } else if (command.kind === "close") {
-    await handle.close();
   } else if (command.kind === "cut" || command.kind === "finish") {
     await (command.kind === "cut" ? handle.endUtterance() : handle.finish());
-    if (command.kind === "finish") forget(stream, served);
+    served.isOver ||= command.kind === "finish";
     tell({ kind: "done", stream, request: command.request });
   }
 }
@@ -105,21 +111,33 @@ function take(engine: SpeechEngine, command: StreamCommand): void {
   const { stream } = command;
   const served = command.kind === "open" ? open(engine, command) : streams.get(stream);
   if (!served) return;
-  if (command.kind === "kept") {
-    served.snapshots.keep(command.file);
-    return;
-  }
-  if (command.kind === "close") forget(stream, served);
-  const { turn } = served;
-  const done = turn.then((handle) => serve(command, handle, served));
-  if (command.kind !== "feed") served.turn = done.then(() => turn);
-  served.turn.catch(() => {}); // Reported below, once.
+  if (command.kind === "kept") served.snapshots.keep(command.file);
+  else if (command.kind === "close") close(stream, served);
+  else if (!served.isOver) queue(command, served);
+}
+
+/** Has it done when what was asked of the stream before is done. */
+function queue(command: StreamCommand, served: Served): void {
+  const done = served.turn.then(async () => serve(command, await served.opened, served));
+  if (command.kind !== "feed") served.turn = done;
   done.catch((error) => {
-    if (streams.get(stream) !== served) return;
-    forget(stream, served);
-    turn.then((handle) => handle.close()).catch(() => {});
-    tell({ kind: "failed", stream, error: packError(error) });
+    if (served.isOver) return;
+    end(served);
+    tell({ kind: "failed", stream: command.stream, error: packError(error) });
   });
+}
+
+/** Ends a stream of which the engine wants nothing more, and removes what was kept of it. */
+function close(stream: number, served: Served): void {
+  streams.delete(stream);
+  served.snapshots.close();
+  end(served);
+}
+
+function end(served: Served): void {
+  if (served.isOver) return;
+  served.isOver = true;
+  served.opened.then((handle) => handle.close()).catch(() => {});
 }
 
 async function start(options: ThreadStart): Promise<void> {

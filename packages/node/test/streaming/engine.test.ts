@@ -4,11 +4,12 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { monitorEventLoopDelay, performance } from "node:perf_hooks";
 import { promisify } from "node:util";
-import type { Worker } from "node:worker_threads";
+import { Worker } from "node:worker_threads";
 import type { StreamEvent, StreamOptions } from "@nemo-stt/core";
 import fc from "fast-check";
 import { afterAll, describe, expect, test } from "vitest";
 import type { EngineStream } from "../../src/index.ts";
+import type { ThreadReport } from "../../src/streaming/thread-messages.ts";
 import { manualClock, openReference, openTestEngine, rounded, speech } from "./engine-fixture.ts";
 
 const waveforms = { garden: await speech("garden-slt", 0, 4.1), morning: await speech("morning-rms", 0.9, 5) };
@@ -106,6 +107,37 @@ describe("openEngine", () => {
       { seed: 62, numRuns: Number(process.env.STREAM_RUNS ?? 3) },
     );
     expect(engine.statistics().threads.some(({ numRestarts }) => numRestarts > 0)).toBe(true);
+  });
+
+  test("goes on when a thread dies between the end of a stream and the word of it", async () => {
+    let isLost = false;
+    const fragile = await openTestEngine({
+      numWorkers: 1,
+      snapshotSec: 1,
+      createWorker(entry, options) {
+        const worker = new Worker(entry, options);
+        const emit = worker.emit.bind(worker);
+        worker.emit = (name: string, ...values: unknown[]) => {
+          const reports = name === "message" ? (values[0] as ThreadReport[]) : [];
+          if (isLost || !reports.some(({ kind }) => kind === "done")) return emit(name, ...values);
+          // Whatever it does at the end it has done by then.
+          setTimeout(kill, 200, worker);
+          isLost = true;
+          return true;
+        };
+        return worker;
+      },
+    });
+    const events: StreamEvent[] = [];
+    const stream = await fragile.open(OPTIONS[0], (event) => events.push(event));
+    await stream.feed(waveforms.garden.slice(0, 40_000));
+    await stream.save();
+    await stream.feed(waveforms.garden.slice(40_000));
+    await stream.finish();
+    expect(isLost).toBe(true);
+    const plan: Plan = { recording: "garden", options: OPTIONS[0], packetSec: 10 };
+    expect(rounded(events)).toEqual(await expected(plan));
+    await fragile.close();
   });
 
   test("cuts where it is asked, also when a thread dies behind the cut", async () => {

@@ -36,6 +36,7 @@ export interface RecordedCall {
   readonly endedAt?: string;
   /** Not there while the call goes on, nor after a gateway that was killed. */
   readonly endReason?: EndReason;
+  /** By channel, then by when they began. */
   readonly parties: readonly RecordedParty[];
   readonly transcript: readonly CallUtterance[];
 }
@@ -55,7 +56,8 @@ export interface Recorder {
 interface OpenCall {
   readonly stem: string;
   readonly startedAt: string;
-  readonly parties: RecordedParty[];
+  /** By their files. */
+  readonly parties: Map<string, RecordedParty>;
   numFiles: number;
   /** Descriptions are written one after another. */
   written: Promise<void>;
@@ -76,7 +78,7 @@ export function openRecorder(folder: string, epochMs: () => number): Recorder {
     call = {
       stem: stemOf(callId, startedAt, numCalls++),
       startedAt,
-      parties: [],
+      parties: new Map(),
       numFiles: 0,
       written: Promise.resolve(),
     };
@@ -84,10 +86,14 @@ export function openRecorder(folder: string, epochMs: () => number): Recorder {
     return call;
   };
   const describe = (callId: string, call: OpenCall, more: Partial<RecordedCall>): Promise<void> => {
-    const { stem, startedAt, parties } = call;
+    const { stem, startedAt } = call;
     const path = join(folder, `${stem}.json`);
     const write = async () => {
       const head = { schema: "nemo-stt-call", version: 1, callId, startedAt } as const;
+      // Files open in any order; a call's parties do not change places with it.
+      const parties = [...call.parties.values()].sort(
+        (a, b) => a.channelNumber - b.channelNumber || a.startMs - b.startMs,
+      );
       const description: RecordedCall = { ...head, transcript: [], ...more, parties };
       // A description that is there is whole.
       await writeFile(`${path}.part`, `${JSON.stringify(description, undefined, 2)}\n`);
@@ -118,7 +124,7 @@ export function openRecorder(folder: string, epochMs: () => number): Recorder {
       const party = partyOf(name, file, format, startMs);
       const writing = await openWriting(join(folder, file), format.sampleRateHz);
       // Named when it is there.
-      const index = call.parties.push(party) - 1;
+      call.parties.set(file, party);
       await describe(name.callId, call, {}).catch(async (error: unknown) => {
         await writing.close();
         throw error;
@@ -126,7 +132,7 @@ export function openRecorder(folder: string, epochMs: () => number): Recorder {
       return {
         write: (samples) => writing.write(samples),
         async close() {
-          call.parties[index] = { ...party, numSamples: writing.numSamples };
+          call.parties.set(file, { ...party, numSamples: writing.numSamples });
           await writing.close();
         },
       };
