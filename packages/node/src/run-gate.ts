@@ -32,8 +32,12 @@ export class RunGate {
   /** Closes the gate and waits for the run under way, but not for one that hangs. @returns whether none is under way */
   async close(): Promise<boolean> {
     this.shut();
-    while (this.#numRuns > 0 && this.#leftMs > 0) await new Promise((resolve) => setTimeout(resolve, POLL_MS));
-    return this.#numRuns === 0;
+    // Looked at once in each turn: what comes to a closed gate counts for a moment, too, until it sees that it is closed.
+    while (this.#numRuns > 0) {
+      if (this.#leftMs === 0) return false;
+      await new Promise((resolve) => setTimeout(resolve, POLL_MS));
+    }
+    return true;
   }
 
   /** Waits for a run that hangs, if for ever, without keeping the process alive. */
@@ -55,10 +59,11 @@ export class RunGate {
   /** `close` at the end of the process, which cannot wait for a promise. */
   closeNow(): boolean {
     this.shut();
-    for (let numRuns = this.#numRuns; numRuns > 0 && this.#leftMs > 0; numRuns = this.#numRuns) {
+    for (let numRuns = this.#numRuns; numRuns > 0; numRuns = this.#numRuns) {
+      if (this.#leftMs === 0) return false;
       Atomics.wait(this.#state, NUM_RUNS, numRuns, this.#leftMs);
     }
-    return this.#numRuns === 0;
+    return true;
   }
 
   get #numRuns(): number {

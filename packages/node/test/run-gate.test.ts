@@ -1,3 +1,4 @@
+import { Worker } from "node:worker_threads";
 import { describe, expect, test } from "vitest";
 import { RunGate } from "../src/run-gate.ts";
 
@@ -35,5 +36,20 @@ describe("RunGate", () => {
     await gate.whenFree();
     expect(gate.closeNow()).toBe(true);
     expect(busyGate(50).gate.closeNow()).toBe(false);
+  });
+
+  test("is closed, whatever comes to it and sees that", async () => {
+    const gate = new RunGate(10_000);
+    const comer = `const { workerData } = require("node:worker_threads");
+      const state = new Int32Array(workerData);
+      for (;;) { Atomics.add(state, ${NUM_RUNS}, 1); Atomics.sub(state, ${NUM_RUNS}, 1); Atomics.notify(state, ${NUM_RUNS}); }`;
+    const worker = new Worker(comer, { eval: true, workerData: gate.memory });
+    const state = new Int32Array(gate.memory);
+    while (Atomics.load(state, NUM_RUNS) === 0) await new Promise((resolve) => setTimeout(resolve, 1));
+    let numOpen = 0;
+    for (let i = 0; i < 20_000; i++) if (!gate.closeNow()) numOpen++;
+    for (let i = 0; i < 50; i++) if (!(await gate.close())) numOpen++;
+    expect(numOpen).toBe(0);
+    await worker.terminate();
   });
 });
