@@ -53,7 +53,10 @@ export class TextConnection {
   readonly #reader: JournalReader;
   /** Sessions that were hidden when the reader came. */
   readonly #hidden: ReadonlySet<SessionLog>;
-  /** It was behind: interims that are outdated are left out until it has caught up. */
+  /**
+   * It was behind: interims that are outdated are left out until it has caught up, but for those of applications that
+   * resume, which take a gap in the numbers for results that are lost.
+   */
   #isBehind = false;
   /** The session whose reader it is, where its application said so. */
   #sessionId: string | undefined;
@@ -190,7 +193,8 @@ export class TextConnection {
       if (log.resumes && !isOwnEnd) this.#ended.add(sessionId);
       if (this.#isFinalSent && !isOwnEnd) return [FINAL_BYTES];
     }
-    if (this.#isBehind && !record.isFinal && log.nodes.at(-1)?.record !== record) return [];
+    const isOutdated = !record.isFinal && log.nodes.at(-1)?.record !== record;
+    if (this.#isBehind && isOutdated && !log.resumes) return [];
     const isBare = record.isMarkOnly && this.#view.allowsBareMarks;
     const { seq, text, isFinal, confidence } = record;
     const tuples: SttDown[] = isBare ? [] : [{ sessionId, seq, text, isFinal, confidence }];

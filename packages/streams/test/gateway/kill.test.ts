@@ -11,6 +11,7 @@ import {
   sessionApp,
   start,
   talk,
+  until,
 } from "./harness.ts";
 
 // The service is killed at any moment of calls and started again without a memory; connections are cut, or stall.
@@ -100,6 +101,22 @@ it("sends again what a cut connection swallowed, when it is asked", async () => 
   }, 4);
   expect(parties.flatMap(({ app }) => app.problems)).toEqual([]);
   expect(started.log.filter((line) => line.includes("never came"))).toEqual([]);
+});
+
+it("leaves nothing out for an application whose reader is far behind", async () => {
+  const front = await openFront();
+  const started = await start();
+  const { session, items, problems } = sessionApp({ audio: started.audio, text: front.text }, "late");
+  const sound = noise(24, 5);
+  for (const { bytes, timestampMs } of blocks(sound, 3200)) await session.submit(bytes, timestampMs);
+  await until(() => [...started.gateway.table.sessions.values()].some(({ heardSec }) => heardSec > 23.9));
+  // More than one batch of what a reader is sent at once, and more than a hundred records behind it.
+  front.open(started);
+  await session.submitFinal();
+  await session.done;
+  expect(items.filter((item) => item.kind === "tuple" && !item.tuple.isFinal).length).toBe(240);
+  expect(problems).toEqual([]);
+  front.close();
 });
 
 it("takes a session up in its middle, and tells what nobody sent again", async () => {
