@@ -69,7 +69,7 @@ describe("StreamSnapshots", () => {
     const fileOf = (name: number) => join(folder, String(name));
     const files = async (expected: readonly number[]) => {
       const names = expected.map(String);
-      for (let i = 0; i < 100 && (await readdir(folder)).sort().join() !== names.join(); i++) await sleep(5);
+      for (let i = 0; i < 1000 && (await readdir(folder)).sort().join() !== names.join(); i++) await sleep(5);
       expect((await readdir(folder)).sort()).toEqual(names);
     };
     const snapshots = new StreamSnapshots(undefined);

@@ -5,7 +5,7 @@ import { fileURLToPath } from "node:url";
 import { createResampler, decodeSamples, encodeSamples, encodeWav } from "@nemo-stt/core";
 import { BUNDLED_MODELS } from "@nemo-stt/node";
 import fc from "fast-check";
-import { afterAll, describe, expect, it } from "vitest";
+import { afterAll, describe, expect, it, vi } from "vitest";
 import {
   AUDIO_CHANNEL_SPLITTER,
   type ChannelAudioStream,
@@ -77,8 +77,7 @@ describe("NeMoSTT and OnnxSTT", () => {
     const reader = given.getReader();
     await reader.read();
     await reader.cancel();
-    await new Promise((resolve) => setTimeout(resolve, 20));
-    expect(engine.numStreams).toBe(0);
+    await vi.waitFor(() => expect(engine.numStreams).toBe(0), 5000);
   });
 
   it("hold no more than a queue when nobody reads", async () => {
