@@ -1,6 +1,7 @@
-import type { BufferedOptions, EndpointRules } from "@nemo-stt/core";
+import { type BufferedOptions, DEFAULT_SPEECH, type EndpointRules } from "@nemo-stt/core";
 import { type OpenEngineOptions, readCalibration } from "@nemo-stt/node";
 import { Option } from "commander";
+import { UsageError } from "./failures.ts";
 import { numberBetween } from "./options.ts";
 
 /** What an utterance's end is heard by. */
@@ -45,8 +46,31 @@ export function liveOptions(): readonly Option[] {
   ];
 }
 
-/** When utterances end; what is not told is as the engine has it. */
+/** The flags that only some detectors read. */
+const READ_BY: { readonly [Flag in keyof LiveFlags]?: readonly EndpointFlag[] } = {
+  vad: ["vad"],
+  onset: ["vad"],
+  offset: ["vad"],
+  minSpeech: ["vad", "energy"],
+};
+
+/** @throws UsageError for a flag that would do nothing */
+function refuseIdle(silence: EndpointFlag, flags: Omit<LiveFlags, "endpoint">): void {
+  for (const [name, kinds] of Object.entries(READ_BY)) {
+    if (flags[name as keyof typeof flags] === undefined || kinds.includes(silence)) continue;
+    const flag = `--${name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`;
+    throw new UsageError(
+      `${flag}: expected --endpoint ${kinds.join(" or ")} with it, got ${silence}. Leave it out, or choose that.`,
+    );
+  }
+}
+
+/** When utterances end; what is not told is as the engine has it. @throws UsageError for a flag that would do nothing */
 export function endpointOf({ endpoint: silence, ...flags }: LiveFlags): EndpointRules {
+  refuseIdle(silence, flags);
+  const { onset = DEFAULT_SPEECH.onset, offset = 0 } = flags;
+  if (offset > onset)
+    throw new UsageError(`--offset: expected at most the onset (${onset}), got ${offset}. Speech ends below it.`);
   const told = {
     minSilenceSec: flags.minSilence,
     maxUtteranceSec: flags.maxUtterance,

@@ -1,9 +1,12 @@
-import type { OpenStreamSet } from "@nemo-stt/core";
+import { writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { encodeWav, type OpenStreamSet } from "@nemo-stt/core";
+import { BUNDLED_MODELS } from "@nemo-stt/node";
 import { describe, expect, test } from "vitest";
 import { capacityText } from "../src/actions/capacity-report.ts";
 import { findCapacity, spreadOf } from "../src/actions/capacity-search.ts";
 import { createTrialClock, runTrial, type Trial, type TrialClock } from "../src/actions/capacity-trial.ts";
-import { isBuilt, lines, morning, run, runBuilt } from "./harness.ts";
+import { isBuilt, lines, morning, run, runBuilt, scratch } from "./harness.ts";
 
 const trial = (numStreams: number, isCarried: boolean, load = 0.5): Trial => ({
   numStreams,
@@ -232,6 +235,20 @@ describe("capacity", () => {
     expect(err).toMatch(/attention context: expected one of \[70,13\] .*, got \[70,2\]\. .*\(MODEL_UNSUPPORTED\)/);
     expect(status).toBe(69);
     expect((await run("capacity", "--cores", "none")).status).toBe(64);
+    const cores = await run("capacity", "--cores", "9999");
+    expect([cores.status, cores.err]).toEqual([
+      64,
+      expect.stringMatching(/--cores: expected 1 to \d+, which this machine has, got 9999/),
+    ]);
+    const classifier = await run("capacity", "-m", BUNDLED_MODELS.vad);
+    expect([classifier.status, classifier.err]).toEqual([
+      69,
+      expect.stringContaining("expected a model that writes text, got EncDecFrameClassificationModel, a classifier."),
+    ]);
+    const silent = join(scratch, "empty.wav");
+    await writeFile(silent, encodeWav([new Float32Array(0)], { sampleRateHz: 16_000, encoding: "s16le" }));
+    const empty = await run("capacity", "--audio", silent);
+    expect([empty.status, empty.err]).toEqual([65, expect.stringContaining("expected sound, got none")]);
   });
 
   test.skipIf(!isBuilt)("--json, on two cores at once", async () => {

@@ -1,5 +1,6 @@
-import { spawn } from "node:child_process";
+import { execFileSync, spawn } from "node:child_process";
 import { chmodSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { encodeSamples } from "@nemo-stt/core";
 import { BUNDLED_MODELS, openAudio } from "@nemo-stt/node";
@@ -45,7 +46,9 @@ describe("stream", () => {
   });
 
   test("--json: start, interims whose stable text only grows, finals with times, end", async () => {
-    const { out } = await run("stream", garden, "--json", "--att-context", "70,6", "--max-utterance", "3");
+    const { out } = await run(
+      ...["stream", garden, "--json", "--att-context", "70,6", "--max-utterance", "3", "--endpoint", "none"],
+    );
     const events = jsonLines(out);
     const [start, ...rest] = events;
     expect(start).toEqual({
@@ -156,6 +159,17 @@ describe("stream", () => {
     expect(end.latencySec.p99).toBeGreaterThanOrEqual(end.latencySec.p50);
   });
 
+  test.skipIf(process.platform === "win32")("a named pipe is read as it comes", async () => {
+    const pipe = join(scratch, "sound.fifo");
+    execFileSync("mkfifo", [pipe]);
+    const writing = writeFile(pipe, readFileSync(garden));
+    const { out, status } = await run("stream", pipe, "--att-context", "70,6", "--json");
+    await writing;
+    expect(status).toBe(0);
+    const finals = jsonLines(out).filter(({ type }) => type === "final");
+    expect(finals.map((final) => final.text).join(" ")).toBe(text);
+  });
+
   test("what cannot be done is refused by name", async () => {
     const refused: [string[], number, RegExp][] = [
       [[garden, "--latency", "soon"], 64, /Expected a time such as 80ms or 1\.12s, got soon\./],
@@ -163,6 +177,18 @@ describe("stream", () => {
       [[garden, "--att-context", "70,5"], 69, /attention context: expected one of \[70,13\] .*, got \[70,5\]\. /],
       [[garden, "--endpoint", "maybe"], 64, /Allowed choices are decoder, vad, energy, none/],
       [[garden, "--onset", "2"], 64, /Expected a number in \[0, 1\), got 2\./],
+      [[garden, "--onset", "0.4"], 64, /--onset: expected --endpoint vad with it, got decoder/],
+      [[garden, "--min-speech", "1"], 64, /--min-speech: expected --endpoint vad or energy with it, got decoder/],
+      [
+        [garden, "--endpoint", "vad", "--onset", "0.2", "--offset", "0.5"],
+        64,
+        /--offset: expected at most the onset \(0\.2\), got 0\.5/,
+      ],
+      [
+        [garden, "--latency", "80ms", "--fast-att-context", "70,13"],
+        69,
+        /fastAttContext: expected a mode of shorter chunks than \[70,0\], got \[70,13\]/,
+      ],
       [[garden, "--calibration", "none.json"], 66, /none\.json: expected a calibration that can be read/],
       [["missing.wav"], 66, /missing\.wav: expected a readable file/],
       [[garden, "-m", BUNDLED_MODELS.vad], 69, /expected a model that writes text, .*\(MODEL_UNSUPPORTED\)/],

@@ -21,6 +21,7 @@ export * from "./config/refusals.ts";
 export * from "./config/spec.ts";
 export * from "./config/streaming.ts";
 export * from "./decoding/hypothesis.ts";
+export * from "./decoding/search.ts";
 export * from "./errors.ts";
 export * from "./export/export.ts";
 export * from "./export/graphs.ts";

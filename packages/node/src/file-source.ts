@@ -23,8 +23,10 @@ export async function openFileSource(path: string, name = basename(path)): Promi
   const stat = await file.stat();
   if (!stat.isFile()) {
     await file.close();
-    const kind = stat.isDirectory() ? "a folder" : "a pipe or device";
-    throw new SpeechError("NOT_FOUND", `${path}: expected a file, got ${kind}. Name a file in it.`);
+    const [kind, advice] = stat.isDirectory()
+      ? ["a folder", "Name a file in it."]
+      : ["a pipe or device", "It is read as it comes by `stream`; copy it to a file for anything else."];
+    throw new SpeechError("NOT_FOUND", `${path}: expected a file, got ${kind}. ${advice}`);
   }
   let isClosed = false;
   const self: FileSource = {

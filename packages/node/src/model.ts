@@ -22,6 +22,7 @@ import {
   type Recognizer,
   type Runtime,
   SpeechError,
+  searchWarning,
 } from "@nemo-stt/core";
 import { cacheFolder, publishFolder, removeSuperseded } from "./cache.ts";
 import { openFileSource } from "./file-source.ts";
@@ -41,6 +42,8 @@ export interface LoadModelOptions {
   readonly precision?: Precision;
   /** Called while a `.nemo` is exported for the first time. */
   readonly onExport?: (progress: { writtenBytes: number; totalBytes: number }) => void;
+  /** Called where the model's texts can differ from NeMo's, and why. */
+  readonly onWarning?: (text: string) => void;
 }
 
 /** The folder of the models that come with the package. */
@@ -76,6 +79,13 @@ export async function openAnyModel(model: string, options: LoadModelOptions = {}
 
 /** A checkpoint or a folder of ours, before any graph is loaded: also for classifiers. */
 export async function openModel(model: string, options: LoadModelOptions = {}): Promise<ModelPackage> {
+  const opened = await openPackage(model, options);
+  const warning = searchWarning(opened.spec);
+  if (warning) options.onWarning?.(`${model}: ${warning}`);
+  return opened;
+}
+
+async function openPackage(model: string, options: LoadModelOptions): Promise<ModelPackage> {
   const path = await locateModel(model);
   const isGraph = extname(path) === ".onnx";
   const folder = isGraph ? dirname(path) : path;

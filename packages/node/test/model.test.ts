@@ -1,6 +1,6 @@
-import { mkdir, mkdtemp, readdir, readFile, rm, stat, symlink, unlink, writeFile } from "node:fs/promises";
+import { cp, mkdir, mkdtemp, readdir, readFile, rm, stat, symlink, unlink, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
-import { basename, join } from "node:path";
+import { basename, dirname, join } from "node:path";
 import { exportModel, MANIFEST_NAME, memorySource } from "@nemo-stt/core";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import {
@@ -236,4 +236,19 @@ describe("a calibration beside a model", () => {
     await writeFile(path, JSON.stringify({ ...calibration, model: "0".repeat(64) }));
     await expect(openModel(folder)).rejects.toThrow("got one of 0000000000000000. Make it again");
   });
+});
+
+test("a checkpoint that asks for a search is decoded greedily, and that is said", async () => {
+  const told: string[] = [];
+  const options = { onWarning: (text: string) => told.push(text) };
+  const usual = await openModel(BUNDLED_MODELS.speech, options);
+  expect(told).toEqual([]);
+  const folder = join(root, "searching");
+  await cp(dirname(fileOf(usual)), folder, { recursive: true });
+  const manifest = join(folder, MANIFEST_NAME);
+  await writeFile(manifest, (await readFile(manifest, "utf8")).replace('"greedy_batch"', '"malsd_batch"'));
+  await openModel(folder, options);
+  expect(told).toEqual([
+    `${folder}: expected \`decoding.strategy\` greedy or greedy_batch, got malsd_batch, by which NeMo searches. Decoding is greedy here, so that texts can differ from NeMo's.`,
+  ]);
 });

@@ -11,6 +11,7 @@ import {
 import { BUNDLED_MODELS, openModel } from "@nemo-stt/node";
 import type { CapacityFlags } from "../commands/capacity.ts";
 import type { Console } from "../console.ts";
+import { UsageError } from "../failures.ts";
 import { precisionOf } from "../options.ts";
 import { createBabble } from "./babble.ts";
 import { type CoreFound, type CoreTask, openCore } from "./capacity-core.ts";
@@ -22,13 +23,17 @@ import { readWaveform } from "./recordings.ts";
 
 /** Measures how many streams of each mode a core carries, then all cores at once. */
 export async function capacity(flags: CapacityFlags, console: Console): Promise<void> {
-  const numCores = flags.cores ?? availableParallelism();
+  const numCores = checkedCores(flags.cores);
   const path = flags.model ?? BUNDLED_MODELS.speech;
   const model = await openModel(path, { precision: precisionOf(flags.quantize) });
-  if (model.tokenizer) checkStreamable(model.spec, model.name, WITHOUT_CACHES);
+  checkWritesText(model);
+  checkStreamable(model.spec, model.name, WITHOUT_CACHES);
   const waveform = flags.audio
     ? await readWaveform(flags.audio, model.spec.sampleRateHz, (text) => console.err(text))
     : createBabble(model.spec.sampleRateHz, BABBLE_SEC);
+  if (waveform.length === 0) {
+    throw new SpeechError("AUDIO_INVALID", `${flags.audio}: expected sound, got none. Name another recording.`);
+  }
   const modes = chosenModes(model, flags);
   const streamBytes = streamCacheBytes(model.spec);
   const places = Math.floor(MAX_POOL_BYTES / (PLACES_PER_STREAM * streamBytes));
@@ -51,6 +56,20 @@ export async function capacity(flags: CapacityFlags, console: Console): Promise<
     wanted: flags.streams,
   };
   console.out(flags.json ? JSON.stringify(report) : capacityText(report));
+}
+
+function checkedCores(wanted: number | undefined): number {
+  const available = availableParallelism();
+  if (wanted === undefined || wanted <= available) return wanted ?? available;
+  throw new UsageError(
+    `--cores: expected 1 to ${available}, which this machine has, got ${wanted}. Leave it out for all.`,
+  );
+}
+
+function checkWritesText({ name, spec, tokenizer }: ModelPackage): void {
+  if (tokenizer) return;
+  const text = `${name}: expected a model that writes text, got ${spec.className}, a classifier. Use it with \`vad\`.`;
+  throw new SpeechError("MODEL_UNSUPPORTED", text);
 }
 
 const WITHOUT_CACHES =

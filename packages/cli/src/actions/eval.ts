@@ -11,7 +11,10 @@ import { percent, readManifest, type Scored, scoreManifest, totalErrors } from "
 /** Word and character error rate of a model on a manifest. */
 export async function evaluate(manifest: string, flags: EvalFlags, console: Console): Promise<void> {
   const entries = (await readManifest(manifest)).slice(0, flags.limit);
-  const recognizer = await loadModel(flags.model, { precision: precisionOf(flags.quantize) });
+  const recognizer = await loadModel(flags.model, {
+    precision: precisionOf(flags.quantize),
+    onWarning: console.err,
+  });
   const bar = console.progress("eval", entries.length);
   try {
     const { scored, failures } = await scoreManifest(recognizer, entries, {

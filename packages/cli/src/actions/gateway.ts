@@ -31,6 +31,7 @@ export async function runGateway(flags: GatewayFlags, console: Console): Promise
     numThreads: flags.threads,
     maxStreams: flags.maxSessions,
     ...(await engineOptionsOf(flags)),
+    onWarning: (text) => log.warn(text),
     onCrash: (error) => log.error(`engine: ${error.message}`),
   });
   try {

@@ -7,7 +7,7 @@ export interface Interrupt {
   release(): void;
 }
 
-const SIGNALS = { SIGINT: 130, SIGTERM: 143 } as const;
+const SIGNALS = { SIGHUP: 129, SIGINT: 130, SIGTERM: 143 } as const;
 
 /** Takes the signals that end a process. */
 export function listenForInterrupt(): Interrupt {

@@ -1,4 +1,4 @@
-import { fstatSync } from "node:fs";
+import { closeSync, constants, createReadStream, fstatSync, openSync, type Stats, statSync } from "node:fs";
 import { mixChannels } from "@nemo-stt/core";
 import { type Audio, openAudio, openLiveAudio, openMicrophone } from "@nemo-stt/node";
 import { type RawFlags, rawFormatOf } from "../options.ts";
@@ -59,7 +59,7 @@ function sourceOf(
   return {
     name: sound === "-" ? "stdin" : sound,
     audio,
-    isLive: sound === "mic" || (sound === "-" && !isFile(process.stdin.fd)),
+    isLive: sound === "mic" || (sound === "-" ? !isFile(process.stdin.fd) : isPipe(sound)),
     numStreams: choice === "split" ? audio.numChannels : 1,
     choose: (block) => (choice === "split" ? block : [choice === "mix" ? mixChannels(block) : block[choice]]),
     stop,
@@ -67,11 +67,28 @@ function sourceOf(
 }
 
 /** True for standard input that is a file (`< FILE`): all of it is there already. */
-function isFile(fd: number): boolean {
+const isFile = (fd: number): boolean => statOr(() => fstatSync(fd))?.isFile() ?? false;
+
+/** True for a named pipe, a device or a socket (`/dev/stdin`, `<(…)`): it is read once, as it comes. */
+function isPipe(path: string): boolean {
+  const stat = statOr(() => statSync(path));
+  return stat !== undefined && !stat.isFile() && !stat.isDirectory();
+}
+
+/** Ends the wait for somebody who writes to a named pipe, which would keep the process: for a moment somebody does. */
+function endWaiting(path: string): void {
   try {
-    return fstatSync(fd).isFile();
+    closeSync(openSync(path, constants.O_WRONLY | constants.O_NONBLOCK));
   } catch {
-    return false;
+    // Nobody waits, or it is no pipe with a name.
+  }
+}
+
+function statOr(read: () => Stats): Stats | undefined {
+  try {
+    return read();
+  } catch {
+    return undefined;
   }
 }
 
@@ -90,6 +107,14 @@ async function begin(
   if (sound === "-") {
     const end = async () => void process.stdin.destroy();
     return { opening: openLiveAudio(process.stdin, { raw }), end };
+  }
+  if (isPipe(sound)) {
+    const pipe = createReadStream(sound);
+    const end = async () => {
+      pipe.destroy();
+      endWaiting(sound);
+    };
+    return { opening: openLiveAudio(pipe, { name: sound, raw }), end };
   }
   return { opening: openAudio(sound, { raw }), end: async () => {} };
 }

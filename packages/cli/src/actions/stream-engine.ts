@@ -28,6 +28,7 @@ export async function openStreamEngine(
     maxStreams: MAX_CHANNELS,
     ...(await engineOptionsOf(flags)),
     onBatch,
+    onWarning: console.err,
     onExport: ({ writtenBytes, totalBytes }) => {
       bar ??= console.progress("prepare model", totalBytes);
       bar.update(writtenBytes);

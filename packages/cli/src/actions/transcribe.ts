@@ -69,6 +69,7 @@ async function openWithBar(flags: TranscribeFlags, console: Console): Promise<Pa
     const options: LoadModelOptions = {
       numThreads: flags.threads,
       precision: precisionOf(flags.quantize),
+      onWarning: console.err,
       onExport: ({ writtenBytes, totalBytes }) => {
         bar ??= console.progress("prepare model", totalBytes);
         bar.update(writtenBytes);

@@ -20,7 +20,7 @@ export async function tryModel(flags: TryFlags, console: Console): Promise<void>
   };
   const graphs: GraphSession[] = [];
   const runtime = watched(nodeRuntime(), graphs);
-  const [recognizer, loadMs] = await timed(() => loadModel(flags.nemoModel, { runtime }));
+  const [recognizer, loadMs] = await timed(() => loadModel(flags.nemoModel, { runtime, onWarning: console.err }));
   try {
     const rateHz = recognizer.spec.sampleRateHz;
     note(`model      ${recognizer.name} (${recognizer.spec.className}), loaded in ${loadMs.toFixed(0)} ms`);

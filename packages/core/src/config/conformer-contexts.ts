@@ -53,11 +53,14 @@ function listTriples(block: ConfigBlock): (readonly [number, number, number])[] 
   if (!Array.isArray(value)) return [];
   const triples: unknown[] = Array.isArray(value[0]) ? value : [value];
   if (triples.length > MAX_CONTEXTS) throw tooMany(triples.length);
-  const isCount = (n: unknown) => Number.isSafeInteger(n) && (n as number) >= 0;
+  const isInteger = (n: unknown) => Number.isSafeInteger(n);
   return triples.filter((triple): triple is [number, number, number] => {
-    return Array.isArray(triple) && triple.length === 3 && triple.every(isCount) && triple[1] > 0;
+    return Array.isArray(triple) && triple.length === 3 && triple.every(isInteger) && isWindow(triple);
   });
 }
+
+/** A chunk and what is seen beside it. NeMo would count a -1 beside a chunk as one step less than none. */
+const isWindow = (triple: readonly number[]) => triple.every((n) => n >= 0) && triple[1] > 0;
 
 function checkContext(
   block: ConfigBlock,
@@ -88,7 +91,9 @@ function describeChunkContexts(block: ConfigBlock): (readonly [number, number, n
   });
   const count = lefts.length * chunks.length * rights.length;
   if (count > MAX_CONTEXTS) throw tooMany(count);
-  return lefts.flatMap((left) => chunks.flatMap((chunk) => rights.map((right) => [left, chunk, right] as const)));
+  return lefts
+    .flatMap((left) => chunks.flatMap((chunk) => rights.map((right) => [left, chunk, right] as const)))
+    .filter(isWindow);
 }
 
 function tooMany(count: number): SpeechError {

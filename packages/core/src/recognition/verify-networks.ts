@@ -1,4 +1,5 @@
 import { logSumExp } from "../decoding/confidence.ts";
+import { SpeechError } from "../errors.ts";
 import type { AcousticModel, Encoded } from "./acoustic.ts";
 import { type Check, compareNumbers, compareTensor, type Reference } from "./verify-checks.ts";
 
@@ -12,21 +13,25 @@ export async function* checkNetworks(
   const tokens = reference.tensors.get("prediction.tokens");
   const output = reference.tensors.get("prediction.out");
   if (!networks || !predictHidden || !tokens || !output || !spec.heads.transducer) return;
-  const [, size, numRows] = output.dims;
   // NeMo puts a zero vector in front of the row for the start of a text; blank gives the same.
   const labels = Array.from(tokens.data as BigInt64Array, Number);
-  const rows = new Float32Array(numRows * size);
+  const { vocabularySize } = spec.heads.transducer;
+  checkLabels(labels, vocabularySize);
+  const numRows = labels.length + 1;
+  const hidden: Float32Array[] = [];
   const projected: Float32Array[] = [];
   let states: Float32Array = networks.initialState;
-  for (const [u, label] of [spec.heads.transducer.vocabularySize, ...labels].entries()) {
+  for (const label of [vocabularySize, ...labels]) {
     // The zero vector of the start leaves no trace in NeMo's states here: `add_sos` stands in one row with the labels.
     const step = await predictHidden(Int32Array.of(label), states);
-    rows.set(step.outputs, u * size);
+    hidden.push(step.outputs);
     projected.push((await networks.predict(Int32Array.of(label), states)).outputs);
     states = step.states;
   }
   yield* checkStates(states, reference);
-  const transposed = rows.map((_, i) => rows[(i % numRows) * size + Math.floor(i / numRows)]);
+  const transposed = Float32Array.from({ length: numRows * hidden[0].length }, (_, i) => {
+    return hidden[i % numRows][Math.floor(i / numRows)];
+  });
   yield* compareTensor("prediction", "prediction", transposed, output);
   const logits = reference.tensors.get("joint.logits");
   if (!logits || !encoded?.projected) return;
@@ -49,6 +54,16 @@ export async function* checkNetworks(
     for (let i = 0; i < own.length; i++) own[i] -= sum;
   }
   yield* compareTensor("joint", "joint", scores, logits);
+}
+
+/** @throws SpeechError `FORMAT_INVALID` for tokens that the model does not have */
+function checkLabels(labels: readonly number[], vocabularySize: number): void {
+  const unknown = labels.find((label) => label > vocabularySize);
+  if (unknown === undefined) return;
+  throw new SpeechError(
+    "FORMAT_INVALID",
+    `prediction.tokens: expected tokens below ${vocabularySize}, got ${unknown}. The reference is another model's: give the one that was made from this model.`,
+  );
 }
 
 /** LSTM states after the row of tokens: hidden states of all layers, then their cells. */

@@ -4,10 +4,19 @@ import { SpeechError } from "../errors.ts";
 import { defaultContext } from "../export/layouts.ts";
 import type { StreamOptions } from "./stream.ts";
 
-/** The modes that read a stream: the one finals come from first. */
+/**
+ * The modes that read a stream: the one finals come from first.
+ * @throws SpeechError `MODEL_UNSUPPORTED` for contexts that the model does not have, and for a second one that is no faster
+ */
 export function lanesOf(spec: ModelSpec, { attContext, fastAttContext }: StreamOptions): StreamMode[] {
   const slow = checkedMode(spec, attContext ?? defaultMode(spec));
-  return fastAttContext ? [slow, checkedMode(spec, fastAttContext)] : [slow];
+  if (!fastAttContext) return [slow];
+  const fast = checkedMode(spec, fastAttContext);
+  if (fast.chunkSteps < slow.chunkSteps) return [slow, fast];
+  throw new SpeechError(
+    "MODEL_UNSUPPORTED",
+    `fastAttContext: expected a mode of shorter chunks than [${slow.attContext}], got [${fast.attContext}]. Its interims would not run ahead: choose a faster one, or leave it out.`,
+  );
 }
 
 /** The checkpoint's default context where it can be streamed, else the first that can. */

@@ -17,7 +17,7 @@ export interface SavedStream {
 }
 
 /** The form of the blob; a reader refuses what it does not know. */
-const SCHEMA = "nemo-stt/stream/1";
+const SCHEMA = "nemo-stt/stream/2";
 
 const MAGIC = [0x4e, 0x53, 0x54, 0x53];
 /** Magic, the length of the JSON part and a sum over all that follows, each uint32, little-endian. */
@@ -91,17 +91,21 @@ export function parseStreamState(blob: Uint8Array, fingerprint: string, spec: Mo
 export function unpackState(expectedSchema: string, fingerprint: string, blob: Uint8Array): unknown {
   const { schema, fingerprint: found, stream } = readParts(blob);
   if (schema !== expectedSchema) {
-    throw invalidState(`schema ${expectedSchema}`, String(schema), "It was saved by another version.");
+    const advice = "It was saved by another version, or of a stream of another kind (with caches, in windows).";
+    throw invalidState(`schema ${expectedSchema}`, String(schema), advice);
   }
   if (found !== fingerprint) {
     throw invalidState(
-      `a stream of model ${fingerprint.slice(0, 16)}`,
-      `one of ${String(found).slice(0, 16)}`,
+      `a stream of model ${shortened(fingerprint)}`,
+      `one of ${shortened(String(found))}`,
       "Open it with the model it was saved with.",
     );
   }
   return stream;
 }
+
+/** A fingerprint as people compare it: the beginning of the checkpoint's, and the precision that stands behind it. */
+const shortened = (fingerprint: string): string => fingerprint.replace(/^(\w{16})\w*/, "$1").slice(0, 32);
 
 /** How a saved stream is recognised, without reading the rest. @throws SpeechError `STATE_INVALID` */
 export function savedStreamOptions(blob: Uint8Array): StreamOptions {
@@ -196,7 +200,7 @@ function checkShapes(stream: SavedStream, { encoder }: ModelSpec): void {
     cache.rows.length === savedRows(encoder, cache.numSteps) * encoder.modelSize;
   const numLanes = options?.fastAttContext ? 2 : 1;
   const isWhole = isSound && Array.isArray(lanes) && lanes.length === numLanes && lanes.every(isLane);
-  if (isWhole && isCount(utterances?.numFinal) && typeof options === "object") return;
+  if (isWhole && isCount(utterances?.numFinal) && isCount(utterances.numAsked) && typeof options === "object") return;
   throw invalidState(
     "every part of a stream",
     "one with parts missing or of other sizes",

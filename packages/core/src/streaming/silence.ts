@@ -135,10 +135,15 @@ function createDetector(parts: DetectorParts, saved?: SavedDetector): SilenceDet
   };
 }
 
-function checkRules({ onset = 0, offset = 0, minSpeechSec = 0 }: EndpointRules): void {
+function checkRules({ onset = DEFAULT_SPEECH.onset, offset = 0, minSpeechSec = 0 }: EndpointRules): void {
   for (const [name, value] of Object.entries({ onset, offset })) {
     if (!(value >= 0 && value <= 1))
       throw new RangeError(`endpoint.${name}: expected a number from 0 to 1, got ${value}. Leave it out, or give one.`);
+  }
+  if (offset > onset) {
+    throw new RangeError(
+      `endpoint.offset: expected at most the onset (${onset}), got ${offset}. Speech ends below the probability that it begins at.`,
+    );
   }
   if (!(minSpeechSec >= 0 && minSpeechSec < Number.POSITIVE_INFINITY)) {
     throw new RangeError(

@@ -272,12 +272,10 @@ export function createStreamSet(parts: StreamParts, rules: BatchRules = DEFAULT_
   /** Tells what a chunk brought, unless another lane's chunk of the same sound comes first. */
   function tellChunk(stream: LiveStream): void {
     if (stream.isClosed || stream.failure || isBetweenLanes(stream, pool.geometry)) return;
-    const [slow, fast] = stream.lanes;
-    const silenceSec = stream.detector?.silenceSec(hypothesisOf(slow).numSteps * stepSec(spec));
-    tell(
-      stream,
-      stream.utterances.update(heardSec(stream, spec, pool.geometry), silenceSec, fast && hypothesisOf(fast)),
-    );
+    const { detector, utterances, lanes } = stream;
+    const silenceSecAt = detector && ((step: number) => detector.silenceSec(step * stepSec(spec)));
+    const fast = lanes.length > 1 ? hypothesisOf(lanes[1]) : undefined;
+    tell(stream, utterances.update(heardSec(stream, spec, pool.geometry), silenceSecAt, fast));
   }
 
   /** After a batch: forgets what no step hears any more. */

@@ -19,7 +19,7 @@ export interface EndpointRules {
 
 /** How one stream is recognised. */
 export interface StreamOptions {
-  /** Rate of the samples that are fed, 8000 to 48000 Hz; the model's own unless told. Resampled incrementally. */
+  /** Rate of the samples that are fed, 1000 to 768000 Hz; the model's own unless told. Resampled incrementally. */
   readonly sampleRateHz?: number;
   /** The transducer where the model has one, unless told. */
   readonly head?: Head;
@@ -79,7 +79,11 @@ export interface SpeechStream {
    * @throws SpeechError `AUDIO_INVALID` for NaN, `CLOSED` after `finish` or `close`, `OVER_CAPACITY` when fed without waiting
    */
   feed(samples: Float32Array): Promise<void>;
-  /** Cuts a final behind what was fed so far; the stream goes on with all its state. Resolves after the final. */
+  /**
+   * Cuts a final behind what is recognised of the sound so far, which is whole chunks of its mode (or windows); the stream
+   * goes on with all its state. Sound behind the last whole chunk is the next utterance's, in the middle of a word, too
+   * (`joinsPrevious`): where nothing more is said, `finish` is the end that waits for nothing. Resolves after the final.
+   */
   endUtterance(): Promise<void>;
   /** Ends the stream: the tail is flushed exactly as offline, the last final comes (if there is text), then it resolves. */
   finish(): Promise<void>;

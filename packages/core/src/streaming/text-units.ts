@@ -2,10 +2,15 @@ import type { TextRules } from "../transcript/text.ts";
 
 /** Where in a growing row of tokens the text may be cut: what lies before such a place does not change any more. */
 export interface TextUnits {
-  /** True for a token that begins a word and shows more than marks, which belong to the word before. */
-  beginsWord(token: number): boolean;
+  /** True for tokens that go on with the word before them: without a space, or with a mark, which belongs to that word. */
+  continueWord(tokens: readonly number[]): boolean;
   /** The last place behind `from` where a unit begins (see `createTextUnits`); `from` where none does. */
   lastBegin(tokens: readonly number[], from: number): number;
+  /**
+   * The place behind the last of the tokens `[from, end)` that is more than the space before a word: such a space is the
+   * beginning of what follows.
+   */
+  wordsEnd(tokens: readonly number[], from: number, end: number): number;
 }
 
 /** A character of a script that is written without spaces between words; Hangul has them. */
@@ -20,7 +25,7 @@ const BEGINS_WITH_SIGN = /^\p{M}/u;
  * (Chinese, Japanese, Thai and others): greedy decoding never takes an emitted token back, so that only the last unit can
  * still grow, by further pieces, a mark, or the missing bytes of its last character.
  */
-export function createTextUnits({ tokenizer, marks, shownOf }: TextRules): TextUnits {
+export function createTextUnits({ tokenizer, marks, shownOf, isEvent }: TextRules): TextUnits {
   const isMark = (text: string) => text !== "" && [...text].every((character) => marks.has(character));
   const beginsWord = (token: number) => tokenizer.startsWord(token) && !isMark(shownOf(token));
   const begins = (tokens: readonly number[], place: number): boolean => {
@@ -31,10 +36,21 @@ export function createTextUnits({ tokenizer, marks, shownOf }: TextRules): TextU
     return !shown.startsWith("\ufffd") && (BEGINS_SPACELESS.test(shown) || endsSpaceless(shownOf(tokens[place - 1])));
   };
   return {
-    beginsWord,
+    continueWord(tokens) {
+      const first = tokens.findIndex((token) => shownOf(token) !== "");
+      const numSpaces = tokens.slice(0, first + 1).filter((token) => tokenizer.startsWord(token)).length;
+      // A mark takes away the one space before it.
+      return numSpaces === 0 || (numSpaces === 1 && isMark(shownOf(tokens[first])));
+    },
     lastBegin(tokens, from) {
       for (let place = tokens.length - 1; place > from; place--) if (begins(tokens, place)) return place;
       return from;
+    },
+    wordsEnd(tokens, from, end) {
+      const isSpace = (token: number) => tokenizer.startsWord(token) && shownOf(token) === "" && !isEvent(token);
+      let place = end;
+      while (place > from && isSpace(tokens[place - 1])) place--;
+      return place;
     },
   };
 }

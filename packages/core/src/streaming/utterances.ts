@@ -20,16 +20,21 @@ export interface SavedUtterances {
   stableText: string;
   interimText: string;
   isFirst: boolean;
+  /** Steps at whose end it was asked whether an utterance is over. */
+  numAsked: number;
 }
+
+/** Silence up to a place in steps, in seconds. */
+export type SilenceAt = (step: number) => number;
 
 /** Makes events of a growing hypothesis. */
 export interface Utterances {
   /**
-   * Finals that are due, then the interim if its text has changed.
-   * @param silenceSec silence at the end of what was heard, where something other than the decoder tells
+   * Finals that are due at any new step, then the interim if its text has changed.
+   * @param silenceSecAt silence up to the end of a step, where something other than the decoder tells; asked for in order
    * @param fast what a faster lane has found, for the interim
    */
-  update(heardSec: number, silenceSec?: number, fast?: OpenHypothesis): (FinalEvent | InterimEvent)[];
+  update(heardSec: number, silenceSecAt?: SilenceAt, fast?: OpenHypothesis): (FinalEvent | InterimEvent)[];
   /**
    * Finals that are due at a place, of the tokens before it: one that is decoded, or one behind, where a detector has
    * heard silence since before what is decoded.
@@ -96,7 +101,7 @@ export function createUtterances(parts: UtteranceParts, saved?: SavedUtterances)
   const rules = utteranceRules(parts.rules);
   const state: SavedUtterances = saved
     ? { ...saved }
-    : { utterance: 0, numFinal: 0, stableText: "", interimText: "", isFirst: true };
+    : { utterance: 0, numFinal: 0, stableText: "", interimText: "", isFirst: true, numAsked: 0 };
   /** Tokens of the hypothesis when the last interim was made. */
   let numTold = -1;
   const secOfStep = stepSec(spec);
@@ -105,24 +110,38 @@ export function createUtterances(parts: UtteranceParts, saved?: SavedUtterances)
   const units = createTextUnits(textual);
   /** Times end with the sound that was heard: a recording may end inside of its last step, which is known only later. */
   const writing = (durationSec: number) => ({ spec, head, durationSec, calibration: parts.calibration });
-  const transcript = (tokens: Hypothesis, durationSec: number) =>
-    buildTranscript(tokens, tokenizer, { ...writing(durationSec), timestamps: "steps" });
+  const transcript = (tokens: Hypothesis, durationSec: number, nextStep?: number) =>
+    buildTranscript(tokens, tokenizer, { ...writing(durationSec), timestamps: "steps", nextStep });
   /** Tokens that are events stand beside the text, not in it: a stream's text is what was said. */
   const speechOf = (tokens: Hypothesis) => separateEvents(tokens, textual);
-  const transcriptOf = (tokens: Hypothesis, durationSec: number) => {
+  const transcriptOf = (tokens: Hypothesis, durationSec: number, nextStep: number | undefined) => {
     const { speech, events } = speechOf(tokens);
     return {
-      ...transcript(speech, durationSec),
+      ...transcript(speech, durationSec, nextStep),
       ...(events && { events: transcript(events, durationSec).events }),
     };
   };
   const wordsOf = (tokens: Hypothesis, durationSec: number) =>
-    buildWords(speechOf(tokens).speech, tokenizer, writing(durationSec));
+    goingOn(buildWords(speechOf(tokens).speech, tokenizer, writing(durationSec)));
+  /** BERT pieces that go on with a word are written with a mark where nothing stands before them. */
+  const withoutMark = (text: string) =>
+    tokenizer.data.kind === "wordpiece" && !state.isFirst ? text.replace(/^##/, "") : text;
+  const goingOn = <T extends { readonly text: string; readonly words: readonly TimedText[] }>(part: T): T => {
+    const text = withoutMark(part.text);
+    if (text === part.text) return part;
+    return {
+      ...part,
+      text,
+      words: part.words.map((word, i) => (i > 0 ? word : { ...word, text: withoutMark(word.text) })),
+    };
+  };
 
   function finalOf(end: number, reason: FinalEvent["reason"], heardSec: number): FinalEvent[] {
+    if (end <= state.numFinal) return [];
     const part = sliceHypothesis(hypothesis, state.numFinal, end);
-    const isJoined = !state.isFirst && part.tokens.length > 0 && !units.beginsWord(part.tokens[0]);
-    const { text, words, tokens, events } = transcriptOf(part, heardSec);
+    const isJoined = !state.isFirst && units.continueWord(speechOf(part).speech.tokens);
+    const next = hypothesis.tokens.findIndex((token, i) => i >= end && textual.shownOf(token) !== "");
+    const { text, words, tokens, events } = goingOn(transcriptOf(part, heardSec, hypothesis.steps[next]));
     state.numFinal = end;
     dropFinal(hypothesis, state);
     numTold = -1;
@@ -160,11 +179,13 @@ export function createUtterances(parts: UtteranceParts, saved?: SavedUtterances)
     const eou = eouId < 0 ? -1 : tokens.indexOf(eouId, from);
     if (eou >= 0) return { end: eou + 1, reason: "eou" };
     if (rules.silence !== "none" && silenceAt(step, endSteps[tokens.length - 1], silenceSec) >= rules.minSilenceSec) {
-      return { end: tokens.length, reason: "silence" };
+      const end = units.wordsEnd(tokens, from, tokens.length);
+      return end > from ? { end, reason: "silence" } : undefined;
     }
     if ((Math.min(step, numSteps) - steps[from]) * secOfStep < rules.maxUtteranceSec) return undefined;
     const begin = units.lastBegin(tokens, from);
-    return begin > from ? { end: begin, reason: "max-utterance" } : undefined;
+    const end = units.wordsEnd(tokens, from, begin);
+    return end > from ? { end, reason: "max-utterance" } : undefined;
   }
 
   /** Silence at a place, as far as the decoder, whose last token ends at `endStep`, does not contradict a detector. */
@@ -181,6 +202,16 @@ export function createUtterances(parts: UtteranceParts, saved?: SavedUtterances)
     const finals: FinalEvent[] = [];
     for (let next = due(step, silenceSec); next !== undefined; next = due(step, silenceSec)) {
       finals.push(...finalOf(next.end, next.reason, heardSec));
+    }
+    return finals;
+  }
+
+  /** A chunk has many steps, and a pause may begin and end inside of it. */
+  function newFinals(heardSec: number, silenceSecAt: SilenceAt | undefined): FinalEvent[] {
+    const finals: FinalEvent[] = [];
+    while (state.numAsked < hypothesis.numSteps) {
+      const step = ++state.numAsked;
+      finals.push(...finalsAt(step, heardSec, silenceSecAt?.(step)));
     }
     return finals;
   }
@@ -204,8 +235,9 @@ export function createUtterances(parts: UtteranceParts, saved?: SavedUtterances)
 
   /** The text of the utterance before its last unit: that may still grow, or begin the next utterance. */
   function stableText(): string {
-    const end = units.lastBegin(hypothesis.tokens, state.numFinal);
-    return textOf(speechOf(sliceHypothesis(hypothesis, state.numFinal, end)).speech.tokens, textual);
+    const { tokens } = hypothesis;
+    const end = units.wordsEnd(tokens, state.numFinal, units.lastBegin(tokens, state.numFinal));
+    return withoutMark(textOf(speechOf(sliceHypothesis(hypothesis, state.numFinal, end)).speech.tokens, textual));
   }
 
   /** What the faster lane has beyond the slower one; forgets the tokens that it needs no more. */
@@ -216,13 +248,17 @@ export function createUtterances(parts: UtteranceParts, saved?: SavedUtterances)
   }
 
   return {
-    update: (heardSec, silenceSec, fast) => [
-      ...finalsAt(hypothesis.numSteps, heardSec, silenceSec),
-      ...interim(heardSec, fast),
-    ],
+    update: (heardSec, silenceSecAt, fast) => [...newFinals(heardSec, silenceSecAt), ...interim(heardSec, fast)],
     endsAt: finalsAt,
     interim: (heardSec) => interim(heardSec, undefined),
-    cut: (reason, heardSec) => finalOf(hypothesis.tokens.length, reason, heardSec),
+    cut(reason, heardSec) {
+      const { length } = hypothesis.tokens;
+      return finalOf(
+        reason === "end" ? length : units.wordsEnd(hypothesis.tokens, state.numFinal, length),
+        reason,
+        heardSec,
+      );
+    },
     save: () => ({ ...state }),
   };
 }

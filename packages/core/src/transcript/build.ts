@@ -32,6 +32,8 @@ export interface TranscriptOptions {
    */
   readonly timestamps: "steps" | "nemo";
   readonly durationSec: number;
+  /** The step at which the word behind the hypothesis begins, where there is one: the last word ends there (`steps`). */
+  readonly nextStep?: number;
   /** Makes probabilities of tokens' and words' confidences; they stay as the method gives them without it. */
   readonly calibration?: HeadCalibration;
 }
@@ -51,7 +53,9 @@ export function buildTranscript(hypothesis: Hypothesis, tokenizer: Tokenizer, op
   const timed = timing(options);
   const isNemo = options.timestamps === "nemo";
   const shown = isNemo ? hypothesis : speech;
-  const times = isNemo ? nemoTimes(shown, head, { ...rules, decoding }) : stepTimes(shown, rules, decoding);
+  const times = isNemo
+    ? nemoTimes(shown, head, { ...rules, decoding })
+    : stepTimes(shown, rules, decoding, options.nextStep);
   const tokens = times.tokens.map((token, i) => ({
     id: shown.tokens[i],
     ...timed(token),
@@ -86,7 +90,7 @@ export function buildWords(
   const rules = textRules(tokenizer, decoding, options.head);
   const timed = timing({ ...options, timestamps: "steps" });
   const text = textOf(speech.tokens, rules);
-  const words = stepWords(speech, rules, decoding.wordSeparator, text);
+  const words = stepWords(speech, rules, decoding.wordSeparator, { text });
   return { text, words: words.map((word) => timedWord(word, speech, timed, options)) };
 }
 
@@ -112,13 +116,18 @@ function nemoTimes(hypothesis: Hypothesis, head: "ctc" | "transducer", rules: Of
   return { tokens, words, segments: nemoSegmentOffsets(words, rules.decoding) };
 }
 
-function stepTimes(speech: Hypothesis, rules: TextRules, decoding: ModelSpec["decoding"]): Times {
+function stepTimes(
+  speech: Hypothesis,
+  rules: TextRules,
+  decoding: ModelSpec["decoding"],
+  nextStep: number | undefined,
+): Times {
   const tokens = speech.tokens.map((id, i) => ({
     text: rules.tokenizer.pieces[id],
     startStep: speech.steps[i],
     endStep: speech.endSteps[i],
   }));
-  const words = stepWords(speech, rules, decoding.wordSeparator);
+  const words = stepWords(speech, rules, decoding.wordSeparator, { nextStep });
   return { tokens, words, segments: stepSegments(words, decoding) };
 }
 

@@ -15,22 +15,22 @@ interface Group {
  * Words are in order and do not overlap: one that is not over when the next begins ends there.
  *
  * The words are those of the text: joined with spaces they are the text, but for repeated spaces.
- * @param text what the hypothesis reads
+ * @param known what the hypothesis reads, and the step at which the word behind it begins
  */
 export function stepWords(
   hypothesis: Hypothesis,
   rules: TextRules,
   wordSeparator: string,
-  text: string = textOf(hypothesis.tokens, rules),
+  { text = textOf(hypothesis.tokens, rules), nextStep = Infinity }: { text?: string; nextStep?: number } = {},
 ): WordOffsets[] {
   const { tokens, steps, endSteps } = hypothesis;
   const groups = matchText(groupTokens(tokens, rules, wordSeparator), text);
   const ranges = groups.map(({ tokenIndices }) => spokenRange(tokenIndices, tokens, rules));
   return groups.map(({ text: word, tokenIndices }, i) => {
     const { first, last } = ranges[i];
-    const nextStep = i + 1 < groups.length ? steps[ranges[i + 1].first] : Infinity;
+    const limit = i + 1 < groups.length ? steps[ranges[i + 1].first] : nextStep;
     const startStep = steps[first];
-    const endStep = Math.max(startStep, Math.min(endSteps[last], nextStep));
+    const endStep = Math.max(startStep, Math.min(endSteps[last], limit));
     return { text: word, startStep, endStep, tokenIndices };
   });
 }

@@ -124,6 +124,9 @@ describe("describeConformer", () => {
     expect(encoderOf({}, listed).attention).toMatchObject({
       ...{ contexts: [{ left: -1, right: -1 }], chunkContexts: [listed.att_context_size[0], [8, 2, 2]] },
     });
+    // NeMo takes -1 beside a chunk for one step less than none.
+    const narrower = encoderOf({}, { ...style, att_chunk_context_size: [[-1, 70], [2], [-1, 3]] }).attention;
+    expect(narrower.chunkContexts).toEqual([[70, 2, 3]]);
     expect(attention.chunkContexts).toEqual([
       [70, 1, 0],
       [70, 1, 3],

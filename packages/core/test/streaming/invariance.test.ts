@@ -33,19 +33,25 @@ interface Plan {
 }
 
 const mode = fc.constantFrom(...MODES);
-const options: fc.Arbitrary<StreamOptions> = fc.record(
-  {
-    head: fc.constantFrom("ctc" as const, "transducer" as const),
-    attContext: mode,
-    fastAttContext: fc.constantFrom([70, 0] as const, [70, 1] as const),
-    endpoint: fc.record({
-      minSilenceSec: fc.constantFrom(0.3, 0.8),
-      maxUtteranceSec: fc.constantFrom(1, 30),
-      silence: fc.constantFrom("decoder" as const, "none" as const),
-    }),
-  },
-  { requiredKeys: ["head", "attContext"] },
-);
+const options: fc.Arbitrary<StreamOptions> = fc
+  .record(
+    {
+      head: fc.constantFrom("ctc" as const, "transducer" as const),
+      attContext: mode,
+      fastAttContext: fc.constantFrom([70, 0] as const, [70, 1] as const),
+      endpoint: fc.record({
+        minSilenceSec: fc.constantFrom(0.3, 0.8),
+        maxUtteranceSec: fc.constantFrom(1, 30),
+        silence: fc.constantFrom("decoder" as const, "none" as const),
+      }),
+    },
+    { requiredKeys: ["head", "attContext"] },
+  )
+  .map(({ fastAttContext, ...rest }) =>
+    // A second mode is a faster one.
+    fastAttContext && fastAttContext[1] < rest.attContext[1] ? { ...rest, fastAttContext } : rest,
+  );
+
 const plan: fc.Arbitrary<Plan> = fc.record({
   recording: fc.nat(waveforms.length - 1),
   options,

@@ -79,9 +79,15 @@ describe("parseStreamState", async () => {
   });
 
   test("says whose stream it is, and when parts are missing", () => {
-    expect(() => parseStreamState(blob, "f".repeat(64), parts.spec)).toThrow(
-      `stream: expected a stream of model ${"f".repeat(16)}, got one of ${parts.fingerprint.slice(0, 16)}. Open it with the model it was saved with.`,
-    );
+    const sixteen = parts.fingerprint.slice(0, 16);
+    for (const [fingerprint, shown] of [
+      [`${"f".repeat(64)}-int8`, "ffffffffffffffff-int8"],
+      [parts.fingerprint.replace("float32", "int8"), `${sixteen}-int8`],
+    ]) {
+      expect(() => parseStreamState(blob, fingerprint, parts.spec)).toThrow(
+        `stream: expected a stream of model ${shown}, got one of ${sixteen}-float32. Open it with the model it was saved with.`,
+      );
+    }
     const state = read(blob);
     for (const part of [{ lanes: state.lanes.slice(1) }, { intake: undefined }, { utterances: undefined }]) {
       const broken = serializeStreamState({ ...state, ...part } as typeof state, parts.fingerprint);

@@ -42,6 +42,7 @@ async function stream(
   endpoint: EndpointRules,
   packets: readonly number[],
   restoreAt = -1,
+  attContext: readonly [number, number] = [70, 6],
 ): Promise<FinalEvent[]> {
   const { set } = opened;
   const finals: FinalEvent[] = [];
@@ -49,7 +50,7 @@ async function stream(
     if (event.type === "final") finals.push(event);
   };
   let id = nextId++;
-  set.open(id, { attContext: [70, 6], endpoint }, onEvent);
+  set.open(id, { attContext, endpoint }, onEvent);
   let at = 0;
   for (let n = 0; at < waveform.length; n++) {
     const size = packets[n % packets.length];
@@ -104,13 +105,35 @@ describe.each([
   });
 });
 
+describe.each(["decoder", "vad", "energy"] as const)("a pause of 0.9 s by %s", (silence) => {
+  test.each([
+    [70, 13],
+    [70, 0],
+  ] as const)("ends an utterance wherever it lies against the chunks of [%i,%i]", async (...attContext) => {
+    const garden = await recording("garden-slt");
+    const [before, after] = [garden.subarray(0, 3.3 * RATE), garden.subarray(3.9 * RATE)];
+    for (const leadSteps of [0, 3, 6, 9, 12]) {
+      const lead = leadSteps * 0.08 * RATE;
+      const waveform = new Float32Array(lead + before.length + 0.8 * RATE + after.length);
+      waveform.set(before, lead);
+      waveform.set(after, lead + before.length + 0.8 * RATE);
+      const finals = await stream(waveform, { silence, minSilenceSec: 0.3 }, [RATE], -1, attContext);
+      const pauseSec = lead / RATE + 3.2;
+      const inPause = finals.filter(({ endSec }) => Math.abs(endSec - pauseSec) < 0.5);
+      expect(inPause.map(({ reason }) => reason)).toEqual(["silence"]);
+    }
+  });
+});
+
 describe("rules of silence", () => {
   test("cut later where more silence is asked for, and not at all where no pause is long enough", async () => {
     const waveform = await conversation(0);
     const short = await stream(waveform, { silence: "vad", minSilenceSec: 0.5 }, [4000]);
     const long = await stream(waveform, { silence: "vad", minSilenceSec: 1.5 }, [4000]);
     const never = await stream(waveform, { silence: "vad", minSilenceSec: 5 }, [4000]);
-    const later = long[0].heardSec - short[0].heardSec;
+    // The same pause, where the shorter rule cuts in others, too.
+    const same = short.find(({ endSec }) => endSec === long[0].endSec);
+    const later = long[0].heardSec - (same?.heardSec ?? 0);
     expect(later).toBeGreaterThan(0.4);
     expect(later).toBeLessThan(1.6);
     expect(long.map(({ reason }) => reason)).toEqual(["silence", "silence"]);

@@ -1,53 +1,16 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { type OpenHypothesis, openHypothesis } from "../../src/decoding/open-hypothesis.ts";
-import type { FinalEvent, InterimEvent } from "../../src/streaming/stream.ts";
-import { createUtterances } from "../../src/streaming/utterances.ts";
-import { createTokenizer } from "../../src/tokenizer/create.ts";
-import type { Tokenizer, TokenizerData } from "../../src/tokenizer/tokenizer.ts";
-import { bundled } from "../recognition/bundled.ts";
+import type { Tokenizer } from "../../src/tokenizer/tokenizer.ts";
 import { propertyRuns } from "../reference/compare.ts";
-
-const { spec } = await bundled("speech");
-const STEP_SEC = 0.08;
-
-function sentencePiece(pieces: readonly string[]): TokenizerData {
-  const typeOf = (piece: string) => (piece === "<unk>" ? "unknown" : piece.startsWith("<0x") ? "byte" : "normal");
-  return { kind: "sentencepiece", pieces, types: pieces.map(typeOf), unkSurface: " ⁇ ", leadingSpace: "one" };
-}
-
-const TOKENIZERS: Record<string, Tokenizer> = {
-  "Mandarin characters": createTokenizer({ kind: "characters", pieces: ["我", "们", "好", " ", "a", "b", "，", "。"] }),
-  "Japanese pieces without marks of words": createTokenizer(
-    sentencePiece(["<unk>", "▁", "です", "私", "は", "カ", "ー", "゙", "。", "<0xE4>", "<0xBD>", "<0xA0>"]),
-  ),
-  "English pieces": createTokenizer(sentencePiece(["<unk>", "▁he", "llo", "▁yes", "▁", ".", "▁.", "s"])),
-  "English characters": createTokenizer({ kind: "characters", pieces: [" ", "a", "b", "c", "'", "."] }),
-  "WordPiece of both": createTokenizer({
-    kind: "wordpiece",
-    pieces: ["我", "们", "hel", "##lo", "##。", "。", "[UNK]"],
-    special: ["[UNK]"],
-  }),
-};
+import { follow as followSteps, TOKENIZERS } from "./followed-tokens.ts";
 
 /** Events of tokens that come one a step, or none; utterances end at `maxUtteranceSec` and nowhere else. */
-function follow(tokenizer: Tokenizer, tokens: readonly (number | undefined)[], maxUtteranceSec: number) {
-  const hypothesis: OpenHypothesis = openHypothesis({ durations: false, confidence: false });
-  const rules = { silence: "none", maxUtteranceSec } as const;
-  const utterances = createUtterances({ spec, tokenizer, head: "transducer", hypothesis, rules });
-  const events: (InterimEvent | FinalEvent)[] = [];
-  for (const token of tokens) {
-    const step = hypothesis.numSteps++;
-    if (token !== undefined) {
-      hypothesis.tokens.push(token);
-      hypothesis.steps.push(step);
-      hypothesis.endSteps.push(step + 1);
-      hypothesis.logProbs.push(0);
-    }
-    events.push(...utterances.update(hypothesis.numSteps * STEP_SEC));
-  }
-  return [...events, ...utterances.cut("end", hypothesis.numSteps * STEP_SEC)];
-}
+const follow = (tokenizer: Tokenizer, tokens: readonly (number | undefined)[], maxUtteranceSec: number) =>
+  followSteps(
+    tokenizer,
+    tokens.map((token) => ({ token })),
+    { silence: "none", maxUtteranceSec },
+  );
 
 describe("stableText", () => {
   test.each(Object.entries(TOKENIZERS))(
@@ -85,7 +48,7 @@ describe("stableText", () => {
       "我们好，我|a",
       "我们好，我|ab",
       "我们好，我ab| ",
-      "我们好，我ab |我",
+      "我们好，我ab| 我",
       "我们好，我ab 我",
     ]);
   });

@@ -10,6 +10,7 @@ import {
   checkNumbers,
   checkObject,
   checkStreamable,
+  checkVoiceModel,
   checkWord,
   type GraphLocation,
   isBuffered,
@@ -29,7 +30,7 @@ import { type EngineStatistics, ThreadedEngine } from "./threaded-engine.ts";
 
 /** How an engine uses the machine. */
 export interface OpenEngineOptions
-  extends Pick<LoadModelOptions, "precision" | "onExport">,
+  extends Pick<LoadModelOptions, "precision" | "onExport" | "onWarning">,
     Pick<SpeechEngineOptions, "method" | "buffered"> {
   /** Threads, each with the whole model; as many as the machine has cores unless told. */
   readonly numWorkers?: number;
@@ -102,6 +103,7 @@ export async function openEngine(
   const described = await describe(model, options);
   const kind = streamKind(described.name, described.spec, described.inWindows, options.buffered);
   const vad = options.vad === false ? undefined : await openModel(options.vad ?? BUNDLED_MODELS.vad);
+  if (vad) checkVoiceModel(vad);
   const engine = new ThreadedEngine(kind, {
     numWorkers,
     maxStreams: options.maxStreams,
@@ -147,7 +149,7 @@ function checkOptions(model: string, options: OpenEngineOptions): void {
       `openEngine: options.${name}: expected seconds above 0, got ${value}. Leave it out, or give some.`,
     );
   }
-  for (const name of ["onCrash", "onBatch", "onExport", "createWorker"] as const) {
+  for (const name of ["onCrash", "onBatch", "onExport", "onWarning", "createWorker"] as const) {
     const isRight = options[name] === undefined || typeof options[name] === "function";
     checkArgument(isRight, `openEngine: options.${name}`, "a function", options[name], "Leave it out, or give one.");
   }
@@ -165,8 +167,11 @@ interface Described {
   readonly inWindows: boolean;
 }
 
-async function describe(model: string, { method, precision, onExport }: OpenEngineOptions): Promise<Described> {
-  const opened = await openAnyModel(model, { precision, onExport });
+async function describe(
+  model: string,
+  { method, precision, onExport, onWarning }: OpenEngineOptions,
+): Promise<Described> {
+  const opened = await openAnyModel(model, { precision, onExport, onWarning });
   const { name, spec, calibration, tokenizer } = opened;
   const refuse = (expected: string, got: string, advice: string): never => {
     throw new SpeechError("MODEL_UNSUPPORTED", `${name}: expected ${expected}, got ${got}. ${advice}`);

@@ -88,6 +88,8 @@ export class RemoteStream implements EngineStream {
   #taken = 0;
   #numEvents = 0;
   #numCrashes = 0;
+  /** Files that the thread may have written without telling, oldest first. */
+  #offered: string[] = [];
   #snapshotAt: number;
   #lastAskedSec: number;
   #isOpened = false;
@@ -190,6 +192,14 @@ export class RemoteStream implements EngineStream {
     this.#host.schedule(this);
   }
 
+  /** The files that nobody needs any more, now that the thread that wrote them has died. */
+  takeOrphans(): string[] {
+    const orphans = this.#offered.splice(0);
+    const { place } = this.#snapshot;
+    if (this.#state === "ended" && typeof place === "string") orphans.push(place);
+    return orphans;
+  }
+
   /** Has a stream that nothing is asked of take little memory: no sound behind a snapshot. True when one is made. */
   rest(): boolean {
     if (this.#isResting || this.#state !== "open") return false;
@@ -237,7 +247,9 @@ export class RemoteStream implements EngineStream {
   #commandOf({ kind, number }: StreamRequest): StreamCommand {
     const command = { stream: this.id, request: number };
     if (kind === "cut" || kind === "finish") return { kind, ...command };
-    return { kind: "save", ...command, file: kind === "snapshot" ? this.#host.nextFile() : undefined };
+    const file = kind === "snapshot" ? this.#host.nextFile() : undefined;
+    if (file !== undefined) this.#offered.push(file);
+    return { kind: "save", ...command, file };
   }
 
   /** Takes what the thread tells. */
@@ -312,7 +324,10 @@ export class RemoteStream implements EngineStream {
     const isFile = typeof place === "string";
     const position = this.#requests.saved(request, isFile ? undefined : place);
     this.#snapshot = { place, numEvents, position };
-    if (isFile) this.#post({ kind: "kept", stream: this.id, file: place });
+    if (isFile) {
+      this.#offered = this.#offered.slice(this.#offered.indexOf(place) + 1);
+      this.#post({ kind: "kept", stream: this.id, file: place });
+    }
     this.#host.schedule(this);
     this.#log.dropBefore(position);
     if (this.#isResting) this.#log.trim();

@@ -85,6 +85,11 @@ export class SnapshotFolder {
     return this.#path && join(this.#path, String(this.#numFiles++));
   }
 
+  /** Removes files that a thread that died may have left. */
+  discard(files: readonly string[]): void {
+    for (const file of files) void unlink(file).catch(() => {});
+  }
+
   /** Removes it, with whatever threads that died have left in it. */
   async close(): Promise<void> {
     if (this.#path !== undefined) await rm(this.#path, { recursive: true, force: true, maxRetries: 3 });

@@ -186,19 +186,23 @@ export class ThreadedEngine implements Engine, ThreadHost, RemoteHost {
 
   onReport(_thread: EngineThread, { report }: Extract<ThreadReport, { kind: "batch" }>): void {
     this.#record.add(report, this.#kind.soundSec(report));
-    this.#options.onBatch?.(report);
+    this.#tell(() => this.#options.onBatch?.(report));
   }
 
   onCrash(thread: EngineThread, error: SpeechError): void {
     if (this.#closing) return;
-    const moved = thread.takeStreams();
-    this.#options.onCrash?.(error);
-    for (const [stream, lanes] of moved) {
-      if (!stream.survives(error.message)) continue;
-      const target = this.#refuge(lanes);
+    this.#tell(() => this.#options.onCrash?.(error));
+    for (const [stream, lanes] of thread.takeStreams()) {
+      const target = stream.survives(error.message) ? this.#refuge(lanes) : undefined;
+      if (!target) stream.fail(error);
+      this.#snapshots.discard(stream.takeOrphans());
       if (target) this.#place(stream, lanes, target);
-      else stream.fail(error);
     }
+  }
+
+  /** What a listener of the owner's throws is the process's to handle; the engine is done with its own work by then. */
+  #tell(listener: () => void): void {
+    queueMicrotask(listener);
   }
 
   async #close(): Promise<void> {

@@ -2,7 +2,7 @@ import { execFile } from "node:child_process";
 import { promisify } from "node:util";
 import type { SpeechError } from "@nemo-stt/core";
 import { describe, expect, test } from "vitest";
-import { type EngineStream, openEngine } from "../../src/index.ts";
+import { BUNDLED_MODELS, type EngineStream, openEngine } from "../../src/index.ts";
 import { manualClock, openTestEngine } from "./engine-fixture.ts";
 
 const STUCK = 0.25;
@@ -152,6 +152,12 @@ describe("openEngine", () => {
         "openEngine: options.numWorkers: expected a whole number from 1 up, got 0. Leave it out, or give one.",
       ),
     );
+    await expect(openEngine(undefined, { vad: BUNDLED_MODELS.speech })).rejects.toMatchObject({
+      code: "MODEL_UNSUPPORTED",
+      message: expect.stringMatching(
+        /^nemo-stt-en-tiny\.nemo: expected a classifier that tells speech from other sound/,
+      ),
+    });
     await expect(openEngine("no-such-model")).rejects.toMatchObject({ code: "NOT_FOUND" });
     const engine = await openTestEngine({ numWorkers: 1, maxStreams: 2 });
     await expect(engine.open({ attContext: [70, 5] }, () => {})).rejects.toMatchObject({ code: "MODEL_UNSUPPORTED" });

@@ -1,5 +1,5 @@
 import { execFile } from "node:child_process";
-import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { mkdtemp, readdir, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { monitorEventLoopDelay, performance } from "node:perf_hooks";
@@ -7,7 +7,7 @@ import { promisify } from "node:util";
 import { Worker } from "node:worker_threads";
 import type { StreamEvent, StreamOptions } from "@nemo-stt/core";
 import fc from "fast-check";
-import { afterAll, describe, expect, test } from "vitest";
+import { afterAll, describe, expect, test, vi } from "vitest";
 import type { EngineStream } from "../../src/index.ts";
 import type { ThreadReport } from "../../src/streaming/thread-messages.ts";
 import { manualClock, openReference, openTestEngine, rounded, speech } from "./engine-fixture.ts";
@@ -201,6 +201,30 @@ describe("openEngine", () => {
     const whole = await expected({ recording: "morning", options, packetSec: 1 });
     expect(rounded([...events, ...JSON.parse(stdout)])).toEqual(whole);
   }, 120_000);
+
+  test("goes on when its listeners throw, and the process hears of it", async () => {
+    const script = new URL("./throwing-listeners.mjs", import.meta.url).pathname;
+    const { stdout } = await promisify(execFile)(process.execPath, [script], { timeout: 60_000 });
+    expect(stdout).toBe("2 threads, thrown: true\n");
+  });
+
+  test("keeps no files of threads that died", async () => {
+    const folders = async () => (await readdir(tmpdir())).filter((name) => name.includes(`-${process.pid}-`));
+    const before = await folders();
+    const short = await openTestEngine({ numWorkers: 1, maxStreams: 2, snapshotSec: 0.3 });
+    const [own] = (await folders()).filter((name) => !before.includes(name));
+    const files = () => readdir(join(tmpdir(), own));
+    const stream = await short.open(OPTIONS[0], () => {});
+    for (let i = 0, part = 6400; i < 10; i++) {
+      await stream.feed(waveforms.garden.slice(i * part, (i + 1) * part));
+      if (i % 3 === 2) kill(short.workers[short.workers.length - 1]);
+    }
+    await stream.save();
+    expect(short.workers.length).toBeGreaterThan(1);
+    await stream.finish();
+    await vi.waitFor(async () => expect(await files()).toEqual([]), 10_000);
+    await short.close();
+  });
 
   test("refuses what is no sound, takes nothing of it, and harms nobody", async () => {
     const garbage = Float32Array.from({ length: 1600 }, (_, i) => 10 ** ((i % 12) - 6));

@@ -1,3 +1,4 @@
+import type { ClassifierSpec } from "../../config/spec.ts";
 import { SpeechError } from "../../errors.ts";
 import { openAcousticModel } from "../../recognition/acoustic.ts";
 import { speechClass } from "../../recognition/classifier.ts";
@@ -26,14 +27,7 @@ export async function openVoiceModel(
   runtime: Runtime,
   { numThreads = 1, lookaheadSec }: VoiceOptions = {},
 ): Promise<VoiceSource> {
-  const { classifier } = model.spec.heads;
-  if (!classifier || speechClass(classifier) === undefined) {
-    const got = classifier ? `one of ${classifier.labels.slice(0, 3).join(", ")}` : `${model.spec.className}`;
-    throw new SpeechError(
-      "MODEL_UNSUPPORTED",
-      `${model.name}: expected a classifier that tells speech from other sound, got ${got}. Use a voice activity model.`,
-    );
-  }
+  const classifier = checkVoiceModel(model);
   const acoustic = await openAcousticModel(model, runtime, numThreads);
   try {
     return classifier.kind === "frame"
@@ -43,4 +37,18 @@ export async function openVoiceModel(
     await acoustic.close();
     throw error;
   }
+}
+
+/**
+ * The head of a model that tells speech from other sound.
+ * @throws SpeechError `MODEL_UNSUPPORTED` for other models
+ */
+export function checkVoiceModel({ name, spec }: Pick<ModelPackage, "name" | "spec">): ClassifierSpec {
+  const { classifier } = spec.heads;
+  if (classifier && speechClass(classifier) !== undefined) return classifier;
+  const got = classifier ? `one of ${classifier.labels.slice(0, 3).join(", ")}` : `${spec.className}`;
+  throw new SpeechError(
+    "MODEL_UNSUPPORTED",
+    `${name}: expected a classifier that tells speech from other sound, got ${got}. Use a voice activity model.`,
+  );
 }
