@@ -202,6 +202,9 @@ function describeNormalization(block: ConfigBlock, numRows: number): Normalizati
 }
 
 function describePadTo(block: ConfigBlock): number {
-  if (rawValue(block, "pad_to") === "max") throw unsupportedValue(block, "pad_to", "a number of frames");
+  const value = rawValue(block, "pad_to");
+  if (value === "max") throw unsupportedValue(block, "pad_to", "a number of frames");
+  // NeMo pads where it is above 0.
+  if (Number.isInteger(value) && (value as number) < 0) return 0;
   return integerOr(block, "pad_to", 16) ?? 0;
 }

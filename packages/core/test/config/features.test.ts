@@ -29,6 +29,7 @@ describe("describeFeatures", () => {
     expect(featuresOf({ ...MEL, preemph: 0 }).preEmphasis).toBe(0);
     expect(featuresOf({ ...MEL, normalize: null }).normalize).toEqual({ kind: "none" });
     expect(featuresOf({ ...MEL, mel_norm: null }).melNorm).toBe("none");
+    expect([null, -1].map((pad_to) => featuresOf({ ...MEL, pad_to }).padTo)).toEqual([0, 0]);
     expect(featuresOf({ ...MEL, highfreq: null }).highHz).toBe(8000);
     expect(featuresOf({ ...MEL, n_fft: "???", preemph: "???" })).toMatchObject({ fftSize: 512, preEmphasis: 0.97 });
   });
