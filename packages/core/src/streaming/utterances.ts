@@ -147,7 +147,7 @@ export function createUtterances(parts: UtteranceParts, saved?: SavedUtterances)
     numTold = -1;
     state.stableText = "";
     state.interimText = "";
-    if (text === "") return [];
+    if (text.trim() === "") return [];
     state.isFirst = false;
     const event = {
       type: "final",

@@ -34,6 +34,7 @@ describe("finals", () => {
             (event): event is FinalEvent => event.type === "final",
           );
           expect(inWords(joined(finals))).toEqual(inWords(text));
+          for (const final of finals) expect(final.text.trim()).not.toBe("");
           for (const final of finals)
             expect(final.text).toBe(final.reason === "end" ? final.text : final.text.trimEnd());
         }),
