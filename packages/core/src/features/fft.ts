@@ -1,4 +1,4 @@
-import { createSinglePowerSpectrum512 } from "./fft512.ts";
+import { createSinglePowerSpectrum, hasSinglePowerSpectrum } from "./fft-single.ts";
 import { windowSupport } from "./window.ts";
 
 /**
@@ -9,14 +9,14 @@ export type PowerSpectrum = (signal: Float64Array, start: number, power: Float64
 
 /**
  * Creates the power spectrum of real frames for one window, `[fftSize]` (a shorter analysis window stands in it padded
- * with zeros). 512, the size of every published recogniser, is computed in float32 with NeMo's own roundings, all other
- * sizes in float64: powers of two in O(n log n), the rest by the definition.
+ * with zeros). Powers of two from 128 to 4096 are computed in float32 with NeMo's own roundings, all other sizes in
+ * float64: powers of two in O(n log n), the rest by the definition.
  *
  * Not reentrant: scratch memory is shared by the calls.
  */
 export function createPowerSpectrum(window: Float64Array): PowerSpectrum {
   const size = window.length;
-  if (size === 512) return createSinglePowerSpectrum512(window);
+  if (hasSinglePowerSpectrum(size)) return createSinglePowerSpectrum(window);
   const isPowerOfTwo = size >= 8 && (size & (size - 1)) === 0;
   return isPowerOfTwo ? fastPowerSpectrum(window) : directPowerSpectrum(window);
 }

@@ -1,6 +1,6 @@
 import { type Local, VectorFunction, type VectorModule, vectorModule } from "./simd-code.ts";
 
-// The transform of `fft512.ts` four numbers at a time: the same operations on the same numbers in the same order, and so
+// The transform of `fft-single.ts` four numbers at a time: the same operations on the same numbers in the same order, and so
 // the same result to the bit, at a third of the time. Only the order in which intermediate numbers lie in memory differs:
 // behind the first pass the radix-4 bin comes last, so that four of the later transforms stand side by side.
 
@@ -24,7 +24,7 @@ const SQRT_HALF = 12288;
 /** Twiddle factors of four transforms of length 8: fourteen vectors. */
 const TWIDDLES_BYTES = 14 * VECTOR_BYTES;
 
-/** The tables of the transform, as `fft512.ts` has them. */
+/** The tables of the transform, as `fft-single.ts` has them. */
 export interface Tables512 {
   /** Fourteen numbers for each of 4 and 32 transforms. */
   readonly innerTwiddles: Float32Array;

@@ -4,6 +4,7 @@ Needs NeMo 3.0.0 with torch on the CPU. `mel-torchaudio` follows `FilterbankFeat
 longer has, over the copy of torchaudio that 3.0.0 carries.
 """
 
+import hashlib
 import json
 import sys
 
@@ -134,5 +135,15 @@ bins = torch.view_as_real(torch.fft.rfft(frame))
 exact = lambda tensor: [float(f"{v:.9g}") for v in tensor.flatten().tolist()]
 spectrum = dict(window=exact(window), bins=exact(bins))
 
+
+def power_hash(size):
+    """SHA-256 of the powers of all bins of one frame, float32, little-endian."""
+    parts = torch.view_as_real(torch.fft.rfft(waveform(size))).numpy()
+    power = (parts * parts).sum(axis=1, dtype="float32")
+    return hashlib.sha256(power.astype("<f4").tobytes()).hexdigest()
+
+
+spectra = {size: power_hash(size) for size in (128, 256, 512, 1024, 2048, 4096)}
+
 with open(sys.argv[1], "w") as file:
-    json.dump(dict(bases={"mel": MEL, "mel-torchaudio": TORCHAUDIO, "mfcc": MFCC}, spectrum=spectrum, cases=cases), file, separators=(",", ":"))
+    json.dump(dict(bases={"mel": MEL, "mel-torchaudio": TORCHAUDIO, "mfcc": MFCC}, spectrum=spectrum, spectra=spectra, cases=cases), file, separators=(",", ":"))

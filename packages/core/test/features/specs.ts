@@ -43,6 +43,8 @@ interface Reference {
   readonly cases: readonly ReferenceCase[];
   /** One frame: its window and the real and imaginary parts of its bins. */
   readonly spectrum: { readonly window: readonly number[]; readonly bins: readonly number[] };
+  /** SHA-256 of the powers of one frame's bins as float32, by the frame's size. */
+  readonly spectra: Readonly<Record<string, string>>;
 }
 
 /** What nemo-reference.py recorded. */

@@ -5,33 +5,43 @@ import { windowSupport } from "./window.ts";
 // NeMo computes its features in float32, and the rounding of the Fourier transform is by far their largest error: in the
 // quiet bins of a loud frame it reaches 7e-4 of a log-mel value (208 recordings, NeMo 3.0.0 with torch 2.13 on x86). An
 // exact transform therefore differs from NeMo by as much. This one makes the same roundings in the same order and so
-// the same error: features agree to 2e-6. The order was found by probing the transform with impulses and sums.
+// the same error: features agree to 2e-6. The order was found by probing the transform with impulses and sums, for
+// 512 points, and by comparing the bits of all orders of passes for the other sizes.
 
-const HALF = 256;
 /** Half of the square root of 2 as the reference has it: one unit above the nearest float32. */
 const SQRT_HALF = 0.7071068286895752;
 
+/** Sizes that are known to be transformed so: powers of two. */
+const MIN_SIZE = 128;
+const MAX_SIZE = 4096;
+
+/** True for sizes whose roundings are known. */
+export const hasSinglePowerSpectrum = (size: number): boolean =>
+  size >= MIN_SIZE && size <= MAX_SIZE && (size & (size - 1)) === 0;
+
 /**
- * The power spectrum of real frames of 512 samples in float32 arithmetic, for one window `[512]`: a complex transform of
- * 256 points (radix 4, 8, 8, decimated in time) over pairs of samples, split into the spectrum of the real signal. With
+ * The power spectrum of real frames of such a size in float32 arithmetic, for one window `[fftSize]`: a complex transform
+ * of half as many points over pairs of samples (one to three passes of radix 4, then passes of radix 8, decimated in
+ * time), split into the spectrum of the real signal. For 512 points, the size of every published recogniser, with
  * WebAssembly's vectors where the platform has them, to the same bits.
  *
  * Not reentrant: scratch memory is shared by all calls.
  */
-export function createSinglePowerSpectrum512(window: Float64Array): PowerSpectrum {
+export function createSinglePowerSpectrum(window: Float64Array): PowerSpectrum {
+  if (window.length !== 512) return plainSinglePowerSpectrum(window);
   sharedTransform ??= { transform: createTransform512(tables512()) };
   const { transform } = sharedTransform;
-  return transform ? vectorPowerSpectrum512(window, transform) : plainPowerSpectrum512(window);
+  return transform ? vectorPowerSpectrum512(window, transform) : plainSinglePowerSpectrum(window);
 }
 
 /** One for all windows and streams: a memory costs address space, of which engines give out little. */
 let sharedTransform: { readonly transform: Transform512 | undefined } | undefined;
 
-/** The factors of the transform. */
+/** The factors of the transform of 512 points. */
 export const tables512 = (): Tables512 => ({
-  innerTwiddles: radix8Twiddles(32, 4),
-  outerTwiddles: radix8Twiddles(HALF, 32),
-  ...splitFactors(),
+  innerTwiddles: passTwiddles(8, 32),
+  outerTwiddles: passTwiddles(8, 256),
+  ...splitFactors(256),
   sqrtHalf: SQRT_HALF,
 });
 
@@ -51,25 +61,59 @@ function vectorPowerSpectrum512(window: Float64Array, transform: Transform512): 
   };
 }
 
-/** The same in plain code, for platforms without WebAssembly's vectors. */
-export function plainPowerSpectrum512(window: Float64Array): PowerSpectrum {
+/** The same in plain code, for all sizes, and for platforms without WebAssembly's vectors. */
+export function plainSinglePowerSpectrum(window: Float64Array): PowerSpectrum {
+  const half = window.length / 2;
   const [first, last] = windowSupport(window);
-  const inputReal = new Float32Array(HALF);
-  const inputImag = new Float32Array(HALF);
-  const real = new Float32Array(HALF);
-  const imag = new Float32Array(HALF);
-  const otherReal = new Float32Array(HALF);
-  const otherImag = new Float32Array(HALF);
-  const { innerTwiddles, outerTwiddles, splitReal, splitImag } = tables512();
+  const input = complexArray(half);
+  const [one, other] = [complexArray(half), complexArray(half)];
+  const passes = passesOf(half);
+  const { splitReal, splitImag } = splitFactors(half);
 
   return (signal, start, power) => {
-    multiplyPairs(signal, start, window, first >> 1, (last + 1) >> 1, inputReal, inputImag);
-    radix4Pass(inputReal, inputImag, otherReal, otherImag);
-    radix8Pass(otherReal, otherImag, 8, innerTwiddles, real, imag);
-    radix8Pass(real, imag, 1, outerTwiddles, otherReal, otherImag);
-    splitPower(otherReal, otherImag, splitReal, splitImag, power);
-    setEdgePowers(otherReal, otherImag, power);
+    multiplyPairs(signal, start, window, first >> 1, (last + 1) >> 1, input.real, input.imag);
+    let from = input;
+    for (const [i, pass] of passes.entries()) {
+      const to = i % 2 === 0 ? one : other;
+      if (pass.radix === 4) radix4Pass(from, pass, to);
+      else radix8Pass(from, pass, to);
+      from = to;
+    }
+    splitPower(from.real, from.imag, splitReal, splitImag, power);
+    setEdgePowers(from.real, from.imag, power);
   };
+}
+
+interface ComplexArray {
+  readonly real: Float32Array;
+  readonly imag: Float32Array;
+}
+
+const complexArray = (length: number): ComplexArray => ({
+  real: new Float32Array(length),
+  imag: new Float32Array(length),
+});
+
+/** One pass: transforms of a short length over what the passes before have made of every so many points. */
+interface Pass {
+  readonly radix: 4 | 8;
+  /** Transforms that share their twiddle factors. */
+  readonly step: number;
+  readonly twiddles: Float32Array;
+}
+
+/** The passes for a number of complex points: as few of radix 4 as leave passes of radix 8, but one at least. */
+function passesOf(half: number): Pass[] {
+  const numBits = Math.log2(half);
+  const numFours = [1, 2, 3].find((count) => (numBits - 2 * count) % 3 === 0) as number;
+  const passes: Pass[] = [];
+  for (let length = 1; length < half; ) {
+    const radix = passes.length < numFours ? 4 : 8;
+    const step = half / (radix * length);
+    length *= radix;
+    passes.push({ radix, step, twiddles: passTwiddles(radix, length) });
+  }
+  return passes;
 }
 
 /** Windowed samples in pairs. Outside the window's support the input stays zero, and the signal may not be there yet. */
@@ -91,74 +135,86 @@ function multiplyPairs(
 /** The powers of the first, the middle and the last bin. */
 function setEdgePowers(zr: Float32Array, zi: Float32Array, power: Float64Array): void {
   const fround = Math.fround;
+  const half = zr.length;
   const first = fround(zr[0] + zi[0]);
   const last = fround(zr[0] - zi[0]);
   power[0] = fround(first * first);
-  power[HALF] = fround(last * last);
-  power[HALF / 2] = fround(fround(zr[HALF / 2] * zr[HALF / 2]) + fround(zi[HALF / 2] * zi[HALF / 2]));
+  power[half] = fround(last * last);
+  power[half / 2] = fround(fround(zr[half / 2] * zr[half / 2]) + fround(zi[half / 2] * zi[half / 2]));
 }
 
-/** `W^nk` of a length for `n` in [1, 7], as fourteen numbers for every `k` below `count`. */
-function radix8Twiddles(length: number, count: number): Float32Array {
-  const twiddles = new Float32Array(count * 14);
+/** `W^nk` of a length for `n` in [1, radix - 1], one behind the other for every `k` below the length of what is joined. */
+function passTwiddles(radix: 4 | 8, length: number): Float32Array {
+  const count = length / radix;
+  const size = 2 * (radix - 1);
+  const twiddles = new Float32Array(count * size);
   for (let k = 0; k < count; k++) {
-    for (let n = 1; n < 8; n++) {
+    for (let n = 1; n < radix; n++) {
       const angle = (-2 * Math.PI * n * k) / length;
-      twiddles[k * 14 + 2 * n - 2] = Math.cos(angle);
-      twiddles[k * 14 + 2 * n - 1] = Math.sin(angle);
+      twiddles[k * size + 2 * n - 2] = Math.cos(angle);
+      twiddles[k * size + 2 * n - 1] = Math.sin(angle);
     }
   }
   return twiddles;
 }
 
-function splitFactors(): { splitReal: Float32Array; splitImag: Float32Array } {
-  const splitReal = new Float32Array(HALF / 2);
-  const splitImag = new Float32Array(HALF / 2);
-  for (let k = 0; k < HALF / 2; k++) {
-    const angle = (Math.PI * k) / HALF;
+function splitFactors(half: number): { splitReal: Float32Array; splitImag: Float32Array } {
+  const splitReal = new Float32Array(half / 2);
+  const splitImag = new Float32Array(half / 2);
+  for (let k = 0; k < half / 2; k++) {
+    const angle = (Math.PI * k) / half;
     splitReal[k] = Math.fround(1 - Math.fround(Math.sin(angle))) / 2;
     splitImag[k] = -Math.cos(angle) / 2;
   }
   return { splitReal, splitImag };
 }
 
-/** Transforms of length 4 over `x[n], x[n + 64], x[n + 128], x[n + 192]`; bin `k` goes to `y[64 k + n]`. */
-function radix4Pass(xr: Float32Array, xi: Float32Array, yr: Float32Array, yi: Float32Array): void {
+/**
+ * Transforms of length 4 over `x[n step] * W^nk`, a quarter as many as there are points: `step` at a time share their
+ * twiddle factors. Bin `b` of transform `j` goes to `y[b * size / 4 + j]`.
+ */
+function radix4Pass({ real: xr, imag: xi }: ComplexArray, { step, twiddles }: Pass, y: ComplexArray): void {
   const fround = Math.fround;
-  for (let n = 0; n < 64; n++) {
-    const sumACr = fround(xr[n] + xr[n + 128]);
-    const sumACi = fround(xi[n] + xi[n + 128]);
-    const difACr = fround(xr[n] - xr[n + 128]);
-    const difACi = fround(xi[n] - xi[n + 128]);
-    const sumBDr = fround(xr[n + 64] + xr[n + 192]);
-    const sumBDi = fround(xi[n + 64] + xi[n + 192]);
-    const difBDr = fround(xr[n + 64] - xr[n + 192]);
-    const difBDi = fround(xi[n + 64] - xi[n + 192]);
-    yr[n] = sumACr + sumBDr;
-    yi[n] = sumACi + sumBDi;
-    yr[n + 64] = difACr + difBDi;
-    yi[n + 64] = difACi - difBDr;
-    yr[n + 128] = sumACr - sumBDr;
-    yi[n + 128] = sumACi - sumBDi;
-    yr[n + 192] = difACr - difBDi;
-    yi[n + 192] = difACi + difBDr;
+  const { real: yr, imag: yi } = y;
+  const count = xr.length / 4;
+  for (let j = 0; j < count; j++) {
+    const k = (j / step) | 0;
+    const t = 6 * k;
+    const i0 = 3 * step * k + j;
+    const i1 = i0 + step;
+    const i2 = i1 + step;
+    const i3 = i2 + step;
+    const x1r = fround(fround(xr[i1] * twiddles[t]) - fround(xi[i1] * twiddles[t + 1]));
+    const x1i = fround(fround(xr[i1] * twiddles[t + 1]) + fround(xi[i1] * twiddles[t]));
+    const x2r = fround(fround(xr[i2] * twiddles[t + 2]) - fround(xi[i2] * twiddles[t + 3]));
+    const x2i = fround(fround(xr[i2] * twiddles[t + 3]) + fround(xi[i2] * twiddles[t + 2]));
+    const x3r = fround(fround(xr[i3] * twiddles[t + 4]) - fround(xi[i3] * twiddles[t + 5]));
+    const x3i = fround(fround(xr[i3] * twiddles[t + 5]) + fround(xi[i3] * twiddles[t + 4]));
+    const sumACr = fround(xr[i0] + x2r);
+    const sumACi = fround(xi[i0] + x2i);
+    const difACr = fround(xr[i0] - x2r);
+    const difACi = fround(xi[i0] - x2i);
+    const sumBDr = fround(x1r + x3r);
+    const sumBDi = fround(x1i + x3i);
+    const difBDr = fround(x1r - x3r);
+    const difBDi = fround(x1i - x3i);
+    yr[j] = sumACr + sumBDr;
+    yi[j] = sumACi + sumBDi;
+    yr[j + count] = difACr + difBDi;
+    yi[j + count] = difACi - difBDr;
+    yr[j + 2 * count] = sumACr - sumBDr;
+    yi[j + 2 * count] = sumACi - sumBDi;
+    yr[j + 3 * count] = difACr - difBDi;
+    yi[j + 3 * count] = difACi + difBDr;
   }
 }
 
-/**
- * Transforms of length 8 over `x[n step] * W^nk`, 32 of them: `step` at a time share their twiddle factors. Bin `b` of
- * transform `j` goes to `y[32 b + j]`.
- */
-function radix8Pass(
-  xr: Float32Array,
-  xi: Float32Array,
-  step: number,
-  twiddles: Float32Array,
-  yr: Float32Array,
-  yi: Float32Array,
-): void {
+/** The same with transforms of length 8. */
+function radix8Pass({ real: xr, imag: xi }: ComplexArray, { step, twiddles }: Pass, y: ComplexArray): void {
   const fround = Math.fround;
-  for (let j = 0; j < 32; j++) {
+  const { real: yr, imag: yi } = y;
+  const count = xr.length / 8;
+  for (let j = 0; j < count; j++) {
     const k = (j / step) | 0;
     const t = 14 * k;
     const from = 7 * step * k + j;
@@ -203,12 +259,12 @@ function radix8Pass(
     const c3i = fround(a1i - a3i);
     yr[j] = c0r + c1r;
     yi[j] = c0i + c1i;
-    yr[j + 64] = c2r + c3i;
-    yi[j + 64] = c2i - c3r;
-    yr[j + 128] = c0r - c1r;
-    yi[j + 128] = c0i - c1i;
-    yr[j + 192] = c2r - c3i;
-    yi[j + 192] = c2i + c3r;
+    yr[j + 2 * count] = c2r + c3i;
+    yi[j + 2 * count] = c2i - c3r;
+    yr[j + 4 * count] = c0r - c1r;
+    yi[j + 4 * count] = c0i - c1i;
+    yr[j + 6 * count] = c2r - c3i;
+    yi[j + 6 * count] = c2i + c3r;
 
     // Odd bins: the differences, turned by an eighth and by three eighths.
     const b0r = fround(xr[from] - x4r);
@@ -231,14 +287,14 @@ function radix8Pass(
     const o1i = fround(pi - pr);
     const o3r = fround(qi - qr);
     const o3i = fround(qr + qi);
-    yr[j + 32] = e0r + o1r;
-    yi[j + 32] = e0i + o1i;
-    yr[j + 96] = e1r + o3r;
-    yi[j + 96] = e1i - o3i;
-    yr[j + 160] = e0r - o1r;
-    yi[j + 160] = e0i - o1i;
-    yr[j + 224] = e1r - o3r;
-    yi[j + 224] = e1i + o3i;
+    yr[j + count] = e0r + o1r;
+    yi[j + count] = e0i + o1i;
+    yr[j + 3 * count] = e1r + o3r;
+    yi[j + 3 * count] = e1i - o3i;
+    yr[j + 5 * count] = e0r - o1r;
+    yi[j + 5 * count] = e0i - o1i;
+    yr[j + 7 * count] = e1r - o3r;
+    yi[j + 7 * count] = e1i + o3i;
   }
 }
 
@@ -251,7 +307,7 @@ function splitPower(
   power: Float64Array,
 ): void {
   const fround = Math.fround;
-  for (let k = 1, m = HALF - 1; k < m; k++, m--) {
+  for (let k = 1, m = zr.length - 1; k < m; k++, m--) {
     const dr = fround(zr[k] - zr[m]);
     const di = fround(zi[k] + zi[m]);
     const pr = fround(fround(dr * splitReal[k]) - fround(di * splitImag[k]));
