@@ -1,7 +1,8 @@
-import { closeSync, constants, createReadStream, fstatSync, openSync, type Stats, statSync } from "node:fs";
+import { fstatSync, type Stats, statSync } from "node:fs";
 import { mixChannels } from "@nemo-stt/core";
 import { type Audio, openAudio, openLiveAudio, openMicrophone } from "@nemo-stt/node";
 import { type RawFlags, rawFormatOf } from "../options.ts";
+import { openNamedPipe } from "./named-pipe.ts";
 import { channelChoice } from "./recordings.ts";
 
 /** Sound that is streamed: what is asked of it, and how to end it when it waits for more. */
@@ -75,15 +76,6 @@ function isPipe(path: string): boolean {
   return stat !== undefined && !stat.isFile() && !stat.isDirectory();
 }
 
-/** Ends the wait for somebody who writes to a named pipe, which would keep the process: for a moment somebody does. */
-function endWaiting(path: string): void {
-  try {
-    closeSync(openSync(path, constants.O_WRONLY | constants.O_NONBLOCK));
-  } catch {
-    // Nobody waits, or it is no pipe with a name.
-  }
-}
-
 function statOr(read: () => Stats): Stats | undefined {
   try {
     return read();
@@ -109,12 +101,9 @@ async function begin(
     return { opening: openLiveAudio(process.stdin, { raw }), end };
   }
   if (isPipe(sound)) {
-    const pipe = createReadStream(sound);
-    const end = async () => {
-      pipe.destroy();
-      endWaiting(sound);
-    };
-    return { opening: openLiveAudio(pipe, { name: sound, raw }), end };
+    const pipe = openNamedPipe(sound);
+    const opening = pipe.opening.then((input) => openLiveAudio(input, { name: sound, raw }));
+    return { opening, end: async () => pipe.end() };
   }
   return { opening: openAudio(sound, { raw }), end: async () => {} };
 }

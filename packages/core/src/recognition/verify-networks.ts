@@ -58,11 +58,11 @@ export async function* checkNetworks(
 
 /** @throws SpeechError `FORMAT_INVALID` for tokens that the model does not have */
 function checkLabels(labels: readonly number[], vocabularySize: number): void {
-  const unknown = labels.find((label) => label > vocabularySize);
+  const unknown = labels.find((label) => label < 0 || label > vocabularySize);
   if (unknown === undefined) return;
   throw new SpeechError(
     "FORMAT_INVALID",
-    `prediction.tokens: expected tokens below ${vocabularySize}, got ${unknown}. The reference is another model's: give the one that was made from this model.`,
+    `prediction.tokens: expected tokens from 0 to ${vocabularySize}, got ${unknown}. The reference is another model's: give the one that was made from this model.`,
   );
 }
 

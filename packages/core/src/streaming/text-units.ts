@@ -2,8 +2,11 @@ import type { TextRules } from "../transcript/text.ts";
 
 /** Where in a growing row of tokens the text may be cut: what lies before such a place does not change any more. */
 export interface TextUnits {
-  /** True for tokens that go on with the word before them: without a space, or with a mark, which belongs to that word. */
-  continueWord(tokens: readonly number[]): boolean;
+  /**
+   * True for tokens that go on with the word before them: without a space, or with a mark, which belongs to that word.
+   * @param numSpaces spaces behind that word that stand before these tokens
+   */
+  continueWord(tokens: readonly number[], numSpaces: number): boolean;
   /** The last place behind `from` where a unit begins (see `createTextUnits`); `from` where none does. */
   lastBegin(tokens: readonly number[], from: number): number;
   /**
@@ -36,11 +39,11 @@ export function createTextUnits({ tokenizer, marks, shownOf, isEvent }: TextRule
     return !shown.startsWith("\ufffd") && (BEGINS_SPACELESS.test(shown) || endsSpaceless(shownOf(tokens[place - 1])));
   };
   return {
-    continueWord(tokens) {
+    continueWord(tokens, numSpaces) {
       const first = tokens.findIndex((token) => shownOf(token) !== "");
-      const numSpaces = tokens.slice(0, first + 1).filter((token) => tokenizer.startsWord(token)).length;
+      const all = numSpaces + tokens.slice(0, first + 1).filter((token) => tokenizer.startsWord(token)).length;
       // A mark takes away the one space before it.
-      return numSpaces === 0 || (numSpaces === 1 && isMark(shownOf(tokens[first])));
+      return all === 0 || (all === 1 && first >= 0 && isMark(shownOf(tokens[first])));
     },
     lastBegin(tokens, from) {
       for (let place = tokens.length - 1; place > from; place--) if (begins(tokens, place)) return place;

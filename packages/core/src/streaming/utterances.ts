@@ -20,6 +20,8 @@ export interface SavedUtterances {
   stableText: string;
   interimText: string;
   isFirst: boolean;
+  /** Spaces behind the last final's text, as one before an event: what follows begins a word. */
+  numSpaces: number;
   /** Steps at whose end it was asked whether an utterance is over. */
   numAsked: number;
 }
@@ -101,7 +103,7 @@ export function createUtterances(parts: UtteranceParts, saved?: SavedUtterances)
   const rules = utteranceRules(parts.rules);
   const state: SavedUtterances = saved
     ? { ...saved }
-    : { utterance: 0, numFinal: 0, stableText: "", interimText: "", isFirst: true, numAsked: 0 };
+    : { utterance: 0, numFinal: 0, stableText: "", interimText: "", isFirst: true, numSpaces: 0, numAsked: 0 };
   /** Tokens of the hypothesis when the last interim was made. */
   let numTold = -1;
   const secOfStep = stepSec(spec);
@@ -139,7 +141,10 @@ export function createUtterances(parts: UtteranceParts, saved?: SavedUtterances)
   function finalOf(end: number, reason: FinalEvent["reason"], heardSec: number): FinalEvent[] {
     if (end <= state.numFinal) return [];
     const part = sliceHypothesis(hypothesis, state.numFinal, end);
-    const isJoined = !state.isFirst && units.continueWord(speechOf(part).speech.tokens);
+    const spoken = speechOf(part).speech.tokens;
+    const isJoined = !state.isFirst && units.continueWord(spoken, state.numSpaces);
+    const wordsEnd = units.wordsEnd(spoken, 0, spoken.length);
+    state.numSpaces = spoken.length - wordsEnd + (wordsEnd === 0 ? state.numSpaces : 0);
     const next = hypothesis.tokens.findIndex((token, i) => i >= end && textual.shownOf(token) !== "");
     const { text, words, tokens, events } = goingOn(transcriptOf(part, heardSec, hypothesis.steps[next]));
     state.numFinal = end;
@@ -152,7 +157,7 @@ export function createUtterances(parts: UtteranceParts, saved?: SavedUtterances)
     const event = {
       type: "final",
       utterance: state.utterance++,
-      text,
+      text: reason === "end" ? text : text.trimEnd(),
       words,
       tokens,
       ...(events && { events }),
@@ -228,7 +233,7 @@ export function createUtterances(parts: UtteranceParts, saved?: SavedUtterances)
     if (stable.startsWith(state.stableText) && slow.text.startsWith(stable)) state.stableText = stable;
     const joined = fast ? wordsOf(joinLanes(part, tokensAhead(fast)), heardSec) : slow;
     const { text, words } = joined.text.startsWith(state.stableText) ? joined : slow;
-    if (text === state.interimText) return [];
+    if (text === state.interimText || text.trim() === "") return [];
     state.interimText = text;
     return [{ type: "interim", utterance: state.utterance, text, stableText: state.stableText, words, heardSec }];
   }
@@ -237,7 +242,8 @@ export function createUtterances(parts: UtteranceParts, saved?: SavedUtterances)
   function stableText(): string {
     const { tokens } = hypothesis;
     const end = units.wordsEnd(tokens, state.numFinal, units.lastBegin(tokens, state.numFinal));
-    return withoutMark(textOf(speechOf(sliceHypothesis(hypothesis, state.numFinal, end)).speech.tokens, textual));
+    const { speech } = speechOf(sliceHypothesis(hypothesis, state.numFinal, end));
+    return withoutMark(textOf(speech.tokens, textual)).trimEnd();
   }
 
   /** What the faster lane has beyond the slower one; forgets the tokens that it needs no more. */

@@ -20,6 +20,7 @@ export const TOKENIZERS: Record<string, Tokenizer> = {
     sentencePiece(["<unk>", "▁", "です", "私", "は", "カ", "ー", "゙", "。", "<0xE4>", "<0xBD>", "<0xA0>"]),
   ),
   "English pieces": createTokenizer(sentencePiece(["<unk>", "▁he", "llo", "▁yes", "▁", ".", "▁.", "s"])),
+  "English pieces with an event": createTokenizer(sentencePiece(["<unk>", "▁he", "llo", "▁yes", "▁", ".", "<EOU>"])),
   "English characters": createTokenizer({ kind: "characters", pieces: [" ", "a", "b", "c", "'", "."] }),
   "WordPiece of both": createTokenizer({
     kind: "wordpiece",

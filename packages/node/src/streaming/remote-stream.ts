@@ -88,8 +88,9 @@ export class RemoteStream implements EngineStream {
   #taken = 0;
   #numEvents = 0;
   #numCrashes = 0;
-  /** Files that the thread may have written without telling, oldest first. */
-  #offered: string[] = [];
+  /** Files that snapshots may lie in, oldest first: the thread that writes and removes them may die in between. */
+  #files: string[] = [];
+  #keptFile: string | undefined;
   #snapshotAt: number;
   #lastAskedSec: number;
   #isOpened = false;
@@ -192,12 +193,9 @@ export class RemoteStream implements EngineStream {
     this.#host.schedule(this);
   }
 
-  /** The files that nobody needs any more, now that the thread that wrote them has died. */
-  takeOrphans(): string[] {
-    const orphans = this.#offered.splice(0);
-    const { place } = this.#snapshot;
-    if (this.#state === "ended" && typeof place === "string") orphans.push(place);
-    return orphans;
+  /** The files that nobody needs once the thread has died, or the stream has ended. */
+  get uselessFiles(): string[] {
+    return this.#files.filter((file) => this.#state === "ended" || file !== this.#snapshot.place);
   }
 
   /** Has a stream that nothing is asked of take little memory: no sound behind a snapshot. True when one is made. */
@@ -248,7 +246,7 @@ export class RemoteStream implements EngineStream {
     const command = { stream: this.id, request: number };
     if (kind === "cut" || kind === "finish") return { kind, ...command };
     const file = kind === "snapshot" ? this.#host.nextFile() : undefined;
-    if (file !== undefined) this.#offered.push(file);
+    if (file !== undefined) this.#files.push(file);
     return { kind: "save", ...command, file };
   }
 
@@ -325,7 +323,9 @@ export class RemoteStream implements EngineStream {
     const position = this.#requests.saved(request, isFile ? undefined : place);
     this.#snapshot = { place, numEvents, position };
     if (isFile) {
-      this.#offered = this.#offered.slice(this.#offered.indexOf(place) + 1);
+      // By now the thread has removed what lay before the last one.
+      if (this.#keptFile !== undefined) this.#files.splice(0, this.#files.indexOf(this.#keptFile));
+      this.#keptFile = place;
       this.#post({ kind: "kept", stream: this.id, file: place });
     }
     this.#host.schedule(this);

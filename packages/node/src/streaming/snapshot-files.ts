@@ -85,7 +85,7 @@ export class SnapshotFolder {
     return this.#path && join(this.#path, String(this.#numFiles++));
   }
 
-  /** Removes files that a thread that died may have left. */
+  /** Removes files that a thread that dies may leave. */
   discard(files: readonly string[]): void {
     for (const file of files) void unlink(file).catch(() => {});
   }

@@ -180,6 +180,8 @@ export class ThreadedEngine implements Engine, ThreadHost, RemoteHost {
   remove(stream: RemoteStream): void {
     this.#places.get(stream)?.remove(stream);
     this.#places.delete(stream);
+    // Its thread does so too, if it still can.
+    this.#snapshots.discard(stream.uselessFiles);
     this.schedule(stream);
     if (this.#places.size === 0) for (const resolve of this.#whenEmpty.splice(0)) resolve();
   }
@@ -194,9 +196,9 @@ export class ThreadedEngine implements Engine, ThreadHost, RemoteHost {
     this.#tell(() => this.#options.onCrash?.(error));
     for (const [stream, lanes] of thread.takeStreams()) {
       const target = stream.survives(error.message) ? this.#refuge(lanes) : undefined;
-      if (!target) stream.fail(error);
-      this.#snapshots.discard(stream.takeOrphans());
+      this.#snapshots.discard(stream.uselessFiles);
       if (target) this.#place(stream, lanes, target);
+      else stream.fail(error);
     }
   }
 

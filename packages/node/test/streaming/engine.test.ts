@@ -215,13 +215,19 @@ describe("openEngine", () => {
     const [own] = (await folders()).filter((name) => !before.includes(name));
     const files = () => readdir(join(tmpdir(), own));
     const stream = await short.open(OPTIONS[0], () => {});
+    const abandoned = await short.open(OPTIONS[0], () => {});
+    let numSeen = 0;
     for (let i = 0, part = 6400; i < 10; i++) {
-      await stream.feed(waveforms.garden.slice(i * part, (i + 1) * part));
+      for (const each of [stream, abandoned]) await each.feed(waveforms.garden.slice(i * part, (i + 1) * part));
+      // Behind a snapshot that is a file, one that is none.
+      if (i % 2 === 0) await stream.save();
+      numSeen = Math.max(numSeen, (await files()).length);
       if (i % 3 === 2) kill(short.workers[short.workers.length - 1]);
     }
-    await stream.save();
-    expect(short.workers.length).toBeGreaterThan(1);
+    await abandoned.close();
     await stream.finish();
+    expect(short.workers.length).toBeGreaterThan(1);
+    expect(numSeen).toBeGreaterThan(0);
     await vi.waitFor(async () => expect(await files()).toEqual([]), 10_000);
     await short.close();
   });
