@@ -9,6 +9,7 @@ import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { openAudio, openEngine } from "@nemo-stt/node";
 import { SttSession, startGateway } from "@nemo-stt/streams";
+import { fillMarked } from "../tools/marked.mjs";
 
 const root = join(import.meta.dirname, "..");
 const CHUNK_MS = 100;
@@ -216,12 +217,7 @@ try {
   if (flags.write) {
     const path = join(root, "docs/performance.md");
     const page = readFileSync(path, "utf8");
-    const between = /(<!-- gateway:start -->\n)[\s\S]*?(<!-- gateway:end -->)/;
-    if (!between.test(page)) throw new Error(`${path}: expected the markers gateway:start and gateway:end, got none.`);
-    writeFileSync(
-      path,
-      page.replace(between, (_, start, end) => `${start}${table.join("\n")}\n${end}`),
-    );
+    writeFileSync(path, fillMarked(page, "gateway", table.join("\n"), "docs/performance.md"));
   }
   if (all.some(({ numLost, numDoubled, isOrdered }) => numLost + numDoubled > 0 || !isOrdered)) process.exitCode = 1;
 } finally {

@@ -7,6 +7,7 @@ import { cpus } from "node:os";
 import { dirname, join } from "node:path";
 import { openLocalEngine } from "@nemo-stt/core";
 import { BUNDLED_MODELS, nodeRuntime, openAudio, openModel, toModelInput } from "@nemo-stt/node";
+import { fillMarked } from "../tools/marked.mjs";
 
 const root = join(import.meta.dirname, "..");
 const args = process.argv.slice(2);
@@ -39,7 +40,7 @@ const kinds = [
 const rows = [];
 for (const { name, options } of kinds) {
   const delays = [];
-  for (const waveform of waveforms) delays.push(...delaysOf((await streamAll([waveform], options))[0]));
+  for (const waveform of waveforms) delays.push(...delaysOf(await eventsOf(waveform, options)));
   rows.push({ name, delays: delays.sort((a, b) => a - b), cpu: await processorSec(options) });
 }
 await engine.close();
@@ -53,18 +54,21 @@ async function read({ audio_filepath: path }) {
   return waveform;
 }
 
-/** The events of streams that are fed side by side. */
-async function streamAll(sounds, options) {
-  const all = sounds.map(() => []);
-  const streams = await Promise.all(sounds.map((_, i) => engine.open(options, (event) => all[i].push(event))));
-  const size = Math.round(PACKET_SEC * sampleRateHz);
-  for (let start = 0; sounds.some(({ length }) => start < length); start += size) {
-    await Promise.all(streams.map((stream, i) => stream.feed(sounds[i].slice(start, start + size))));
-    // What can be said of a packet is said before the next one.
-    await Promise.all(streams.map((stream) => stream.save()));
+/** The events of a stream alone: what can be said of a packet is said before the next one. */
+async function eventsOf(sound, options) {
+  const events = [];
+  const stream = await engine.open(options, (event) => events.push(event));
+  for (const packet of packetsOf(sound)) {
+    await stream.feed(packet);
+    await stream.save();
   }
-  await Promise.all(streams.map((stream) => stream.finish()));
-  return all;
+  await stream.finish();
+  return events;
+}
+
+function packetsOf(sound) {
+  const size = Math.round(PACKET_SEC * sampleRateHz);
+  return Array.from({ length: Math.ceil(sound.length / size) }, (_, i) => sound.slice(i * size, (i + 1) * size));
 }
 
 /** For each word of the finals: from its end to the first event that shows it so. */
@@ -85,11 +89,10 @@ function delaysOf(events) {
 /** Processor time of a second of sound. */
 async function processorSec(options) {
   const [sound] = waveforms;
-  const sounds = Array.from({ length: NUM_STREAMS }, () => sound);
   let least = Number.POSITIVE_INFINITY;
   for (let pass = 0; pass < NUM_PASSES; pass++) {
     const before = process.cpuUsage();
-    await feedInTime(sounds, options);
+    await feedInTime(sound, options);
     const { user, system } = process.cpuUsage(before);
     least = Math.min(least, (user + system) / 1e6);
   }
@@ -97,11 +100,10 @@ async function processorSec(options) {
 }
 
 /** A packet of every stream at a time, as live sound comes. */
-async function feedInTime(sounds, options) {
-  const streams = await Promise.all(sounds.map(() => engine.open(options, () => {})));
-  const size = Math.round(PACKET_SEC * sampleRateHz);
-  for (let start = 0; start < sounds[0].length; start += size) {
-    await Promise.all(streams.map((stream, i) => stream.feed(sounds[i].slice(start, start + size))));
+async function feedInTime(sound, options) {
+  const streams = await Promise.all(Array.from({ length: NUM_STREAMS }, () => engine.open(options, () => {})));
+  for (const packet of packetsOf(sound)) {
+    await Promise.all(streams.map((stream) => stream.feed(packet)));
     await new Promise((resolve) => setTimeout(resolve, PAUSE_MS));
   }
   await Promise.all(streams.map((stream) => stream.finish()));
@@ -126,10 +128,5 @@ function table() {
 
 function writeTable() {
   const path = join(root, "docs", "streaming.md");
-  const text = readFileSync(path, "utf8");
-  const made = text.replace(
-    /(<!-- two-speed:start -->\n)[\s\S]*?(\n<!-- two-speed:end -->)/,
-    (_, head, tail) => head + table() + tail,
-  );
-  writeFileSync(path, made);
+  writeFileSync(path, fillMarked(readFileSync(path, "utf8"), "two-speed", table(), "docs/streaming.md"));
 }

@@ -13,6 +13,7 @@ import {
   reportCalibration,
 } from "@nemo-stt/core";
 import { BUNDLED_MODELS, loadModel, openAudio, toModelInput } from "@nemo-stt/node";
+import { fillMarked } from "./marked.mjs";
 
 const root = join(import.meta.dirname, "..");
 const manifest = join(root, "..", "shared", "audio", "manifest.json");
@@ -86,9 +87,5 @@ const table = [
   ),
 ].join("\n");
 const page = join(root, "docs", "confidence.md");
-const between = /(<!-- calibration:start -->\n)[\s\S]*?(<!-- calibration:end -->)/;
-writeFileSync(
-  page,
-  readFileSync(page, "utf8").replace(between, (_, start, end) => `${start}${table}\n${end}`),
-);
+writeFileSync(page, fillMarked(readFileSync(page, "utf8"), "calibration", table, "docs/confidence.md"));
 console.log(table);

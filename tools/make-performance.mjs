@@ -5,15 +5,14 @@ import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { tableOf } from "../bench/tables.mjs";
+import { fillMarked } from "./marked.mjs";
 
 const { values, positionals } = parseArgs({ allowPositionals: true, options: { check: { type: "boolean" } } });
 const root = join(import.meta.dirname, "..");
 const path = join(root, "docs", "performance.md");
 const table = tableOf(JSON.parse(readFileSync(positionals[0] ?? join(root, "bench", "results.json"), "utf8")));
 const page = readFileSync(path, "utf8");
-const between = /(<!-- bench:start -->\n)[\s\S]*?(<!-- bench:end -->)/;
-if (!between.test(page)) throw new Error(`${path}: expected the markers bench:start and bench:end, got none.`);
-const made = page.replace(between, (_, start, end) => `${start}${table.join("\n")}\n${end}`);
+const made = fillMarked(page, "bench", table.join("\n"), "docs/performance.md");
 if (!values.check) writeFileSync(path, made);
 else if (made !== page) {
   console.error(

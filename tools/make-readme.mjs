@@ -5,6 +5,7 @@ import { execFileSync } from "node:child_process";
 import { readFileSync, writeFileSync } from "node:fs";
 import { resolve } from "node:path";
 import { stripVTControlCharacters } from "node:util";
+import { fillMarked } from "./marked.mjs";
 
 const root = resolve(import.meta.dirname, "..");
 const path = resolve(root, "README.md");
@@ -41,15 +42,11 @@ if (testOutput) parts.test = closingLines(testOutput);
 const before = readFileSync(path, "utf8");
 let after = before;
 for (const [name, content] of Object.entries(parts)) {
-  const [start, end] = [`<!-- ${name}:start -->`, `<!-- ${name}:end -->`];
-  const from = after.indexOf(start);
-  const to = after.indexOf(end);
-  if (from < 0 || to < from) throw new Error(`README.md: expected ${start} before ${end}, got neither or one.`);
-  const filled = `${start}\n${content}\n`;
-  if (isCheck && after.slice(from, to) !== filled) {
+  const filled = fillMarked(after, name, content, "README.md");
+  if (isCheck && filled !== after) {
     console.error(`README.md › ${name}: expected\n${content}\nRun \`node tools/make-readme.mjs\` after a build.`);
     process.exitCode = 1;
   }
-  after = after.slice(0, from) + filled + after.slice(to);
+  after = filled;
 }
 if (!isCheck && after !== before) writeFileSync(path, after);

@@ -6,6 +6,7 @@ import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { OPERATORS } from "@nemo-stt/streams";
 import { createProgram } from "nemo-stt";
+import { fillMarked } from "./marked.mjs";
 
 const root = join(import.meta.dirname, "..");
 const path = join(root, "docs/streams.md");
@@ -72,14 +73,11 @@ const parts = { operators: OPERATORS.map(operator).join("\n\n"), options: option
 const before = readFileSync(path, "utf8");
 let after = before;
 for (const [name, content] of Object.entries(parts)) {
-  const [start, end] = [`<!-- ${name}:start -->`, `<!-- ${name}:end -->`];
-  const [from, to] = [after.indexOf(start), after.indexOf(end)];
-  if (from < 0 || to < from) throw new Error(`docs/streams.md: expected ${start} before ${end}, got neither or one.`);
-  const filled = `${start}\n\n${content}\n\n`;
-  if (isCheck && after.slice(from, to) !== filled) {
+  const filled = fillMarked(after, name, `\n${content}\n`, "docs/streams.md");
+  if (isCheck && filled !== after) {
     console.error(`docs/streams.md › ${name}: is not what the code says. Run \`node tools/make-streams-doc.mjs\`.`);
     process.exitCode = 1;
   }
-  after = after.slice(0, from) + filled + after.slice(to);
+  after = filled;
 }
 if (!isCheck && after !== before) writeFileSync(path, after);

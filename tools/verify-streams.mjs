@@ -16,6 +16,7 @@ import {
   splitWords,
 } from "@nemo-stt/core";
 import { BUNDLED_MODELS, loadModel, nodeRuntime, openAudio, openModel, toModelInput } from "@nemo-stt/node";
+import { fillMarked } from "./marked.mjs";
 
 const root = join(import.meta.dirname, "..");
 const args = process.argv.slice(2);
@@ -142,9 +143,5 @@ function table() {
 function writeTable() {
   const path = join(root, "docs", "streaming.md");
   const name = precision === "int8" ? "modes-int8" : "modes";
-  const [start, end] = [`<!-- ${name}:start -->`, `<!-- ${name}:end -->`];
-  const text = readFileSync(path, "utf8");
-  const [from, to] = [text.indexOf(start), text.indexOf(end)];
-  if (from < 0 || to < from) throw new Error(`docs/streaming.md: expected ${start} before ${end}, got neither or one.`);
-  writeFileSync(path, `${text.slice(0, from)}${start}\n${table()}\n${text.slice(to)}`);
+  writeFileSync(path, fillMarked(readFileSync(path, "utf8"), name, table(), "docs/streaming.md"));
 }

@@ -45,6 +45,7 @@ export * from "./recognition/recognizer.ts";
 export * from "./recognition/stages.ts";
 export * from "./recognition/verify.ts";
 export { type Check, type Reference, referenceRecordings } from "./recognition/verify-checks.ts";
+export * from "./recognition/writes-text.ts";
 export * from "./runtime.ts";
 export * from "./sources.ts";
 export { checkOpenArguments, checkPacket } from "./streaming/arguments.ts";

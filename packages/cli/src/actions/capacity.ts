@@ -7,6 +7,7 @@ import {
   streamCacheBytes,
   streamMode,
   streamModes,
+  textTokenizer,
 } from "@nemo-stt/core";
 import { BUNDLED_MODELS, openModel } from "@nemo-stt/node";
 import type { CapacityFlags } from "../commands/capacity.ts";
@@ -26,7 +27,7 @@ export async function capacity(flags: CapacityFlags, console: Console): Promise<
   const numCores = checkedCores(flags.cores);
   const path = flags.model ?? BUNDLED_MODELS.speech;
   const model = await openModel(path, { precision: precisionOf(flags.quantize) });
-  checkWritesText(model);
+  textTokenizer(model);
   checkStreamable(model.spec, model.name, WITHOUT_CACHES);
   const waveform = flags.audio
     ? await readWaveform(flags.audio, model.spec.sampleRateHz, (text) => console.err(text))
@@ -64,12 +65,6 @@ function checkedCores(wanted: number | undefined): number {
   throw new UsageError(
     `--cores: expected 1 to ${available}, which this machine has, got ${wanted}. Leave it out for all.`,
   );
-}
-
-function checkWritesText({ name, spec, tokenizer }: ModelPackage): void {
-  if (tokenizer) return;
-  const text = `${name}: expected a model that writes text, got ${spec.className}, a classifier. Use it with \`vad\`.`;
-  throw new SpeechError("MODEL_UNSUPPORTED", text);
 }
 
 const WITHOUT_CACHES =

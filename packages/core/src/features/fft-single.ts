@@ -75,6 +75,8 @@ export function plainSinglePowerSpectrum(window: Float64Array): PowerSpectrum {
     let from = input;
     for (const [i, pass] of passes.entries()) {
       const to = i % 2 === 0 ? one : other;
+      // The first pass has no factors but 1, and its input is to stay zero outside of the window.
+      if (i > 0) turn(from, pass);
       if (pass.radix === 4) radix4Pass(from, pass, to);
       else radix8Pass(from, pass, to);
       from = to;
@@ -169,35 +171,45 @@ function splitFactors(half: number): { splitReal: Float32Array; splitImag: Float
   return { splitReal, splitImag };
 }
 
+/** Multiplies points by `W^nk`, in place: what the passes before have made, for the next one. */
+function turn({ real, imag }: ComplexArray, { radix, step, twiddles }: Pass): void {
+  const fround = Math.fround;
+  const count = real.length / radix;
+  const size = 2 * (radix - 1);
+  for (let j = 0; j < count; j++) {
+    const k = (j / step) | 0;
+    let i = (radix - 1) * step * k + j;
+    for (let t = k * size; t < (k + 1) * size; t += 2) {
+      i += step;
+      const re = real[i];
+      const im = imag[i];
+      real[i] = fround(re * twiddles[t]) - fround(im * twiddles[t + 1]);
+      imag[i] = fround(re * twiddles[t + 1]) + fround(im * twiddles[t]);
+    }
+  }
+}
+
 /**
- * Transforms of length 4 over `x[n step] * W^nk`, a quarter as many as there are points: `step` at a time share their
- * twiddle factors. Bin `b` of transform `j` goes to `y[b * size / 4 + j]`.
+ * Transforms of length 4 over every `step`-th point, a quarter as many as there are points. Bin `b` of transform `j` goes
+ * to `y[b * size / 4 + j]`.
  */
-function radix4Pass({ real: xr, imag: xi }: ComplexArray, { step, twiddles }: Pass, y: ComplexArray): void {
+function radix4Pass({ real: xr, imag: xi }: ComplexArray, { step }: Pass, y: ComplexArray): void {
   const fround = Math.fround;
   const { real: yr, imag: yi } = y;
   const count = xr.length / 4;
   for (let j = 0; j < count; j++) {
-    const k = (j / step) | 0;
-    const t = 6 * k;
-    const i0 = 3 * step * k + j;
+    const i0 = 3 * step * ((j / step) | 0) + j;
     const i1 = i0 + step;
     const i2 = i1 + step;
     const i3 = i2 + step;
-    const x1r = fround(fround(xr[i1] * twiddles[t]) - fround(xi[i1] * twiddles[t + 1]));
-    const x1i = fround(fround(xr[i1] * twiddles[t + 1]) + fround(xi[i1] * twiddles[t]));
-    const x2r = fround(fround(xr[i2] * twiddles[t + 2]) - fround(xi[i2] * twiddles[t + 3]));
-    const x2i = fround(fround(xr[i2] * twiddles[t + 3]) + fround(xi[i2] * twiddles[t + 2]));
-    const x3r = fround(fround(xr[i3] * twiddles[t + 4]) - fround(xi[i3] * twiddles[t + 5]));
-    const x3i = fround(fround(xr[i3] * twiddles[t + 5]) + fround(xi[i3] * twiddles[t + 4]));
-    const sumACr = fround(xr[i0] + x2r);
-    const sumACi = fround(xi[i0] + x2i);
-    const difACr = fround(xr[i0] - x2r);
-    const difACi = fround(xi[i0] - x2i);
-    const sumBDr = fround(x1r + x3r);
-    const sumBDi = fround(x1i + x3i);
-    const difBDr = fround(x1r - x3r);
-    const difBDi = fround(x1i - x3i);
+    const sumACr = fround(xr[i0] + xr[i2]);
+    const sumACi = fround(xi[i0] + xi[i2]);
+    const difACr = fround(xr[i0] - xr[i2]);
+    const difACi = fround(xi[i0] - xi[i2]);
+    const sumBDr = fround(xr[i1] + xr[i3]);
+    const sumBDi = fround(xi[i1] + xi[i3]);
+    const difBDr = fround(xr[i1] - xr[i3]);
+    const difBDi = fround(xi[i1] - xi[i3]);
     yr[j] = sumACr + sumBDr;
     yi[j] = sumACi + sumBDi;
     yr[j + count] = difACr + difBDi;
@@ -210,45 +222,29 @@ function radix4Pass({ real: xr, imag: xi }: ComplexArray, { step, twiddles }: Pa
 }
 
 /** The same with transforms of length 8. */
-function radix8Pass({ real: xr, imag: xi }: ComplexArray, { step, twiddles }: Pass, y: ComplexArray): void {
+function radix8Pass({ real: xr, imag: xi }: ComplexArray, { step }: Pass, y: ComplexArray): void {
   const fround = Math.fround;
   const { real: yr, imag: yi } = y;
   const count = xr.length / 8;
   for (let j = 0; j < count; j++) {
-    const k = (j / step) | 0;
-    const t = 14 * k;
-    const from = 7 * step * k + j;
-    const i1 = from + step;
+    const i0 = 7 * step * ((j / step) | 0) + j;
+    const i1 = i0 + step;
     const i2 = i1 + step;
     const i3 = i2 + step;
     const i4 = i3 + step;
     const i5 = i4 + step;
     const i6 = i5 + step;
     const i7 = i6 + step;
-    const x1r = fround(fround(xr[i1] * twiddles[t]) - fround(xi[i1] * twiddles[t + 1]));
-    const x1i = fround(fround(xr[i1] * twiddles[t + 1]) + fround(xi[i1] * twiddles[t]));
-    const x2r = fround(fround(xr[i2] * twiddles[t + 2]) - fround(xi[i2] * twiddles[t + 3]));
-    const x2i = fround(fround(xr[i2] * twiddles[t + 3]) + fround(xi[i2] * twiddles[t + 2]));
-    const x3r = fround(fround(xr[i3] * twiddles[t + 4]) - fround(xi[i3] * twiddles[t + 5]));
-    const x3i = fround(fround(xr[i3] * twiddles[t + 5]) + fround(xi[i3] * twiddles[t + 4]));
-    const x4r = fround(fround(xr[i4] * twiddles[t + 6]) - fround(xi[i4] * twiddles[t + 7]));
-    const x4i = fround(fround(xr[i4] * twiddles[t + 7]) + fround(xi[i4] * twiddles[t + 6]));
-    const x5r = fround(fround(xr[i5] * twiddles[t + 8]) - fround(xi[i5] * twiddles[t + 9]));
-    const x5i = fround(fround(xr[i5] * twiddles[t + 9]) + fround(xi[i5] * twiddles[t + 8]));
-    const x6r = fround(fround(xr[i6] * twiddles[t + 10]) - fround(xi[i6] * twiddles[t + 11]));
-    const x6i = fround(fround(xr[i6] * twiddles[t + 11]) + fround(xi[i6] * twiddles[t + 10]));
-    const x7r = fround(fround(xr[i7] * twiddles[t + 12]) - fround(xi[i7] * twiddles[t + 13]));
-    const x7i = fround(fround(xr[i7] * twiddles[t + 13]) + fround(xi[i7] * twiddles[t + 12]));
 
     // Even bins: a transform of length 4 over the sums.
-    const a0r = fround(xr[from] + x4r);
-    const a0i = fround(xi[from] + x4i);
-    const a1r = fround(x1r + x5r);
-    const a1i = fround(x1i + x5i);
-    const a2r = fround(x2r + x6r);
-    const a2i = fround(x2i + x6i);
-    const a3r = fround(x3r + x7r);
-    const a3i = fround(x3i + x7i);
+    const a0r = fround(xr[i0] + xr[i4]);
+    const a0i = fround(xi[i0] + xi[i4]);
+    const a1r = fround(xr[i1] + xr[i5]);
+    const a1i = fround(xi[i1] + xi[i5]);
+    const a2r = fround(xr[i2] + xr[i6]);
+    const a2i = fround(xi[i2] + xi[i6]);
+    const a3r = fround(xr[i3] + xr[i7]);
+    const a3i = fround(xi[i3] + xi[i7]);
     const c0r = fround(a0r + a2r);
     const c0i = fround(a0i + a2i);
     const c1r = fround(a1r + a3r);
@@ -267,14 +263,14 @@ function radix8Pass({ real: xr, imag: xi }: ComplexArray, { step, twiddles }: Pa
     yi[j + 6 * count] = c2i + c3r;
 
     // Odd bins: the differences, turned by an eighth and by three eighths.
-    const b0r = fround(xr[from] - x4r);
-    const b0i = fround(xi[from] - x4i);
-    const b1r = fround(x1r - x5r);
-    const b1i = fround(x1i - x5i);
-    const b2r = fround(x2r - x6r);
-    const b2i = fround(x2i - x6i);
-    const b3r = fround(x3r - x7r);
-    const b3i = fround(x3i - x7i);
+    const b0r = fround(xr[i0] - xr[i4]);
+    const b0i = fround(xi[i0] - xi[i4]);
+    const b1r = fround(xr[i1] - xr[i5]);
+    const b1i = fround(xi[i1] - xi[i5]);
+    const b2r = fround(xr[i2] - xr[i6]);
+    const b2i = fround(xi[i2] - xi[i6]);
+    const b3r = fround(xr[i3] - xr[i7]);
+    const b3i = fround(xi[i3] - xi[i7]);
     const e0r = fround(b0r + b2i);
     const e0i = fround(b0i - b2r);
     const e1r = fround(b0r - b2i);

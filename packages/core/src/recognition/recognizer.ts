@@ -4,7 +4,6 @@ import type { ConfidenceSpec, ModelSpec } from "../config/spec.ts";
 import { checkConfidence } from "../decoding/confidence.ts";
 import type { Hypothesis } from "../decoding/hypothesis.ts";
 import type { Window } from "../decoding/windows.ts";
-import { SpeechError } from "../errors.ts";
 import { defaultContext } from "../export/layouts.ts";
 import { createFeatureExtractor, type FeatureExtractor } from "../features/extractor.ts";
 import type { Runtime } from "../runtime.ts";
@@ -24,6 +23,7 @@ import {
 } from "./head-decoder.ts";
 import { type LongFormLimits, type LongFormPlan, planLongForm } from "./long-form.ts";
 import type { ModelPackage } from "./package.ts";
+import { textTokenizer } from "./writes-text.ts";
 
 /** How recordings are transcribed. */
 export interface TranscribeOptions {
@@ -81,13 +81,7 @@ export interface Recognizer {
  * @throws SpeechError `MODEL_UNSUPPORTED` for classifiers, `RUNTIME_FAILED` when the runtime refuses a graph.
  */
 export async function openRecognizer(model: ModelPackage, runtime: Runtime, numThreads = 1): Promise<Recognizer> {
-  const { tokenizer } = model;
-  if (!tokenizer) {
-    throw new SpeechError(
-      "MODEL_UNSUPPORTED",
-      `${model.name}: expected a model that writes text, got ${model.spec.className}, a classifier. Use it with \`vad\`.`,
-    );
-  }
+  const tokenizer = textTokenizer(model);
   const acoustic = await openAcousticModel(model, runtime, numThreads);
   return recognizerOf({ ...model, tokenizer, acoustic });
 }

@@ -5,6 +5,7 @@ import { SpeechError } from "../errors.ts";
 import { createFeatureExtractor } from "../features/extractor.ts";
 import { loadTransducer } from "../recognition/acoustic.ts";
 import type { ModelPackage } from "../recognition/package.ts";
+import { textTokenizer } from "../recognition/writes-text.ts";
 import type { Runtime } from "../runtime.ts";
 import type { Calibration } from "../transcript/calibration.ts";
 import type { BatchRules } from "./batch.ts";
@@ -107,11 +108,11 @@ export function checkEngineOptions(where: string, options: EngineOptions): void 
   checkArgument(isClock, `${where}: options.now`, "a function", options.now, "Give one that tells seconds.");
 }
 
-function checkModel({ name, spec, tokenizer, graphs }: ModelPackage): void {
-  const refuse = (expected: string, got: string, advice: string): never => {
-    throw new SpeechError("MODEL_UNSUPPORTED", `${name}: expected ${expected}, got ${got}. ${advice}`);
-  };
-  if (!tokenizer) refuse("a model that writes text", `${spec.className}, a classifier`, "Use it with `vad`.");
+function checkModel(model: ModelPackage): void {
+  const { name, spec, graphs } = model;
+  textTokenizer(model);
   checkStreamable(spec, name, WINDOWS_ADVICE);
-  if (!graphs.streaming) refuse("a streaming graph", "an export without one", "Export the model again.");
+  if (graphs.streaming) return;
+  const text = `${name}: expected a streaming graph, got an export without one. Export the model again.`;
+  throw new SpeechError("MODEL_UNSUPPORTED", text);
 }

@@ -200,14 +200,8 @@ function checkShapes(stream: SavedStream, { encoder }: ModelSpec): void {
     cache.rows.length === savedRows(encoder, cache.numSteps) * encoder.modelSize;
   const numLanes = options?.fastAttContext ? 2 : 1;
   const isWhole = isSound && Array.isArray(lanes) && lanes.length === numLanes && lanes.every(isLane);
-  if (
-    isWhole &&
-    isCount(utterances?.numFinal) &&
-    isCount(utterances.numAsked) &&
-    isCount(utterances.numSpaces) &&
-    typeof options === "object"
-  )
-    return;
+  const counts = [utterances?.numFinal, utterances?.numAsked, utterances?.numSpaces];
+  if (isWhole && counts.every(isCount) && typeof options === "object") return;
   throw invalidState(
     "every part of a stream",
     "one with parts missing or of other sizes",

@@ -6,7 +6,7 @@ import type { Head } from "../recognition/head-decoder.ts";
 import type { Tokenizer } from "../tokenizer/tokenizer.ts";
 import { buildTranscript, buildWords } from "../transcript/build.ts";
 import type { HeadCalibration } from "../transcript/calibration.ts";
-import { eventName, separateEvents, textOf, textRules } from "../transcript/text.ts";
+import { eventName, type Separated, separateEvents, textOf, textRules } from "../transcript/text.ts";
 import type { TimedText } from "../transcript/transcript.ts";
 import type { EndpointRules, FinalEvent, InterimEvent } from "./stream.ts";
 import { createTextUnits } from "./text-units.ts";
@@ -116,13 +116,10 @@ export function createUtterances(parts: UtteranceParts, saved?: SavedUtterances)
     buildTranscript(tokens, tokenizer, { ...writing(durationSec), timestamps: "steps", nextStep });
   /** Tokens that are events stand beside the text, not in it: a stream's text is what was said. */
   const speechOf = (tokens: Hypothesis) => separateEvents(tokens, textual);
-  const transcriptOf = (tokens: Hypothesis, durationSec: number, nextStep: number | undefined) => {
-    const { speech, events } = speechOf(tokens);
-    return {
-      ...transcript(speech, durationSec, nextStep),
-      ...(events && { events: transcript(events, durationSec).events }),
-    };
-  };
+  const transcriptOf = ({ speech, events }: Separated, durationSec: number, nextStep: number | undefined) => ({
+    ...transcript(speech, durationSec, nextStep),
+    ...(events && { events: transcript(events, durationSec).events }),
+  });
   const wordsOf = (tokens: Hypothesis, durationSec: number) =>
     goingOn(buildWords(speechOf(tokens).speech, tokenizer, writing(durationSec)));
   /** BERT pieces that go on with a word are written with a mark where nothing stands before them. */
@@ -140,8 +137,8 @@ export function createUtterances(parts: UtteranceParts, saved?: SavedUtterances)
 
   function finalOf(end: number, reason: FinalEvent["reason"], heardSec: number): FinalEvent[] {
     if (end <= state.numFinal) return [];
-    const part = sliceHypothesis(hypothesis, state.numFinal, end);
-    const spoken = speechOf(part).speech.tokens;
+    const part = speechOf(sliceHypothesis(hypothesis, state.numFinal, end));
+    const spoken = part.speech.tokens;
     const isJoined = !state.isFirst && units.continueWord(spoken, state.numSpaces);
     const wordsEnd = units.wordsEnd(spoken, 0, spoken.length);
     state.numSpaces = spoken.length - wordsEnd + (wordsEnd === 0 ? state.numSpaces : 0);

@@ -21,6 +21,7 @@ import {
   SpeechError,
   type StreamEvent,
   type StreamOptions,
+  textTokenizer,
 } from "@nemo-stt/core";
 import { BUNDLED_MODELS, type LoadModelOptions, locateModel, openAnyModel, openModel } from "../model.ts";
 import type { CreateWorker } from "./engine-thread.ts";
@@ -172,11 +173,8 @@ async function describe(
   { method, precision, onExport, onWarning }: OpenEngineOptions,
 ): Promise<Described> {
   const opened = await openAnyModel(model, { precision, onExport, onWarning });
-  const { name, spec, calibration, tokenizer } = opened;
-  const refuse = (expected: string, got: string, advice: string): never => {
-    throw new SpeechError("MODEL_UNSUPPORTED", `${name}: expected ${expected}, got ${got}. ${advice}`);
-  };
-  if (!tokenizer) refuse("a model that writes text", `${spec.className}, a classifier`, "Use it with `vad`.");
+  const { name, spec, calibration } = opened;
+  textTokenizer(opened);
   const inWindows = isBuffered(opened, method);
   if (!("graphs" in opened)) {
     // Another tool's graphs: threads load them for themselves.
@@ -185,7 +183,8 @@ async function describe(
   }
   if (!inWindows) checkStreamable(spec, name, "Leave out `method`: it goes in overlapping windows.");
   if (!inWindows && !opened.graphs.streaming) {
-    refuse("a streaming graph", "an export without one", "Export the model again.");
+    const text = `${name}: expected a streaming graph, got an export without one. Export the model again.`;
+    throw new SpeechError("MODEL_UNSUPPORTED", text);
   }
   return { name, spec, calibration, inWindows, place: folderOf(opened.graphs.encoder) };
 }
